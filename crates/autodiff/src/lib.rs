@@ -1,1 +1,36 @@
-//! Placeholder sentence.
+//! Statistics as graphs of array operators, and the descent that uses them.
+//!
+//! A statistic is described once as a [`Graph`] of [`Operator`]s over a batch
+//! of maps, compiled once to a [`Program`], and run thousands of times: the
+//! program gives value and gradient without allocating. Operators are coarse
+//! (all orientations of one scale, for every map of the batch), and each brings
+//! its own pullback; nothing is traced and nothing is taped.
+//!
+//! ```text
+//! Graph ──compile──► Program ──value_and_gradient──► Lbfgs ──argmin──► observers, checkpoints
+//! ```
+//!
+//! What it is not: an autodiff of scalar code, or a tensor library. Use it when
+//! you have a statistic of maps and want its gradient. It depends on
+//! `skyscat-num`, rayon and argmin; it knows neither spheres nor files.
+
+mod affine;
+pub mod check;
+mod graph;
+mod kernel;
+mod optimise;
+mod plan;
+mod program;
+mod term;
+
+pub use affine::Affine;
+pub use graph::{Graph, GraphError, Node, Shape};
+pub use kernel::{
+    CpuKernel, Field, Forward, Keeps, Kernel, Operator, Precision, Pullback, for_rows,
+};
+pub use optimise::{
+    Descent, DescentState, Lbfgs, LbfgsConfig, LbfgsError, Objective, Stop, TermValue, Vector,
+};
+pub use plan::{Floor, MemoryPlan, Purpose};
+pub use program::Program;
+pub use term::{Stat, Term};

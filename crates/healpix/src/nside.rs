@@ -91,7 +91,9 @@ pub enum HealpixError {
         given: usize,
     },
     /// A pixel count that belongs to no resolution.
-    #[error("{given} pixels are not a HEALPix map: the count must be 12·nside² with nside a power of two (12, 48, 192, 768, 3072, …)")]
+    #[error(
+        "{given} pixels are not a HEALPix map: the count must be 12·nside² with nside a power of two (12, 48, 192, 768, 3072, …)"
+    )]
     PixelCount {
         /// The value given.
         given: usize,

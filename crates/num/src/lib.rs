@@ -1,1 +1,25 @@
-//! Placeholder sentence.
+//! Numbers, lanes, sums, threads and randomness: what every layer of skyscat shares.
+//!
+//! * [`Real`] is `f32` or `f64`, with the SIMD registers that a kernel needs.
+//! * [`Table`] holds constants once, in the precision that is asked for.
+//! * [`tree_sum`] and [`chunk_rows`] make sums whose bits do not depend on the
+//!   number of threads.
+//! * [`Par`] says how many threads may be used: an argument, never a global.
+//! * [`Seed`] makes independent, counter-based random streams.
+//!
+//! What it is not: a linear algebra or array library. Use it when you write a
+//! kernel or an operator for this workspace. It depends on pulp, rayon and the
+//! rand crates, and on no other crate of skyscat.
+
+mod par;
+mod real;
+mod seed;
+mod sum;
+mod table;
+
+pub use par::{Par, ParError};
+pub use pulp::{Arch, Simd, WithSimd};
+pub use real::Real;
+pub use seed::{Purpose, Seed, Stream};
+pub use sum::{chunk_rows, tree_sum};
+pub use table::Table;

@@ -1,0 +1,168 @@
+//! What an operator is: shapes, and a forward and a pullback kernel.
+
+use crate::{GraphError, Shape};
+use rayon::prelude::*;
+use skyscat_num::Real;
+use std::fmt::Debug;
+
+/// Values that a pullback reads; anything else may be overwritten before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing: the operator is linear.
+    Nothing,
+    /// Its inputs.
+    Inputs,
+}
+
+/// One operator of a [`crate::Graph`]: described without device or precision.
+pub trait Operator: Debug + Send + Sync {
+    /// Name in error messages and plans.
+    fn name(&self) -> &'static str;
+    /// Shape of the output for the given inputs.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] if the inputs do not fit.
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError>;
+    /// What the pullback reads.
+    fn keeps(&self) -> Keeps;
+    /// Least floating-point operations of one forward pass over one map. The
+    /// pullback towards one input is counted the same.
+    fn flops(&self, inputs: &[Shape]) -> f64;
+    /// Bytes of tables that a pass reads once for the whole batch, in f64.
+    fn table_bytes(&self) -> f64 {
+        0.0
+    }
+    /// The kernels for the CPU.
+    fn cpu(&self) -> &dyn CpuKernel;
+
+    /// A shape error of this operator.
+    fn refuse(&self, given: &[Shape], allowed: &str) -> GraphError {
+        GraphError::Shape {
+            operator: self.name(),
+            given: given.to_vec(),
+            allowed: allowed.to_owned(),
+        }
+    }
+}
+
+/// A value in memory: `[row][channel][re, im][lane]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Field<'a, T> {
+    /// The numbers; empty where the kernel said that it does not read them.
+    pub data: &'a [T],
+    /// Shape for one map.
+    pub shape: Shape,
+    /// Maps padded to whole registers.
+    pub lanes: usize,
+}
+
+impl<T> Field<'_, T> {
+    /// Numbers a row, over all maps.
+    pub fn stride(&self) -> usize {
+        self.shape.width() * self.lanes
+    }
+}
+
+/// Arguments of a forward kernel.
+pub struct Forward<'a, T> {
+    /// The inputs.
+    pub inputs: &'a [Field<'a, T>],
+    /// The output, to be overwritten.
+    pub output: &'a mut [T],
+    /// Scratch of the length the kernel asked for, with any content.
+    pub scratch: &'a mut [T],
+}
+
+/// Arguments of a pullback kernel towards one input.
+pub struct Pullback<'a, T> {
+    /// Which input the gradient is for.
+    pub which: usize,
+    /// The inputs; without data if the operator keeps [`Keeps::Nothing`].
+    pub inputs: &'a [Field<'a, T>],
+    /// ∂L/∂output. Real and imaginary parts are independent variables.
+    pub cotangent: Field<'a, T>,
+    /// ∂L/∂input, to be added to.
+    pub gradient: &'a mut [T],
+    /// Scratch of the length the kernel asked for, with any content.
+    pub scratch: &'a mut [T],
+}
+
+/// The CPU kernels of an operator, written once for both precisions.
+pub trait Kernel: Send + Sync {
+    /// Scratch numbers needed by either pass.
+    fn scratch(&self, _inputs: &[Shape], _lanes: usize) -> usize {
+        0
+    }
+    /// Computes the output.
+    fn forward<T: Real>(&self, call: Forward<'_, T>);
+    /// Adds the gradient towards one input.
+    fn pullback<T: Real>(&self, call: Pullback<'_, T>);
+}
+
+/// The object-safe face of [`Kernel`]; implemented for every one.
+pub trait CpuKernel: Send + Sync {
+    /// [`Kernel::scratch`].
+    fn scratch_len(&self, inputs: &[Shape], lanes: usize) -> usize;
+    /// [`Kernel::forward`] in f32.
+    fn forward_f32(&self, call: Forward<'_, f32>);
+    /// [`Kernel::forward`] in f64.
+    fn forward_f64(&self, call: Forward<'_, f64>);
+    /// [`Kernel::pullback`] in f32.
+    fn pullback_f32(&self, call: Pullback<'_, f32>);
+    /// [`Kernel::pullback`] in f64.
+    fn pullback_f64(&self, call: Pullback<'_, f64>);
+}
+
+impl<K: Kernel> CpuKernel for K {
+    fn scratch_len(&self, inputs: &[Shape], lanes: usize) -> usize {
+        self.scratch(inputs, lanes)
+    }
+    fn forward_f32(&self, call: Forward<'_, f32>) {
+        self.forward(call);
+    }
+    fn forward_f64(&self, call: Forward<'_, f64>) {
+        self.forward(call);
+    }
+    fn pullback_f32(&self, call: Pullback<'_, f32>) {
+        self.pullback(call);
+    }
+    fn pullback_f64(&self, call: Pullback<'_, f64>) {
+        self.pullback(call);
+    }
+}
+
+/// A precision that a program can run in.
+pub trait Precision: Real {
+    /// Runs a forward kernel.
+    fn forward(kernel: &dyn CpuKernel, call: Forward<'_, Self>);
+    /// Runs a pullback kernel.
+    fn pullback(kernel: &dyn CpuKernel, call: Pullback<'_, Self>);
+}
+
+impl Precision for f32 {
+    fn forward(kernel: &dyn CpuKernel, call: Forward<'_, f32>) {
+        kernel.forward_f32(call);
+    }
+    fn pullback(kernel: &dyn CpuKernel, call: Pullback<'_, f32>) {
+        kernel.pullback_f32(call);
+    }
+}
+
+impl Precision for f64 {
+    fn forward(kernel: &dyn CpuKernel, call: Forward<'_, f64>) {
+        kernel.forward_f64(call);
+    }
+    fn pullback(kernel: &dyn CpuKernel, call: Pullback<'_, f64>) {
+        kernel.pullback_f64(call);
+    }
+}
+
+/// Runs `work(first_row, rows)` on chunks of an array of rows, in parallel.
+///
+/// `stride` is the length of a row. Chunks depend on the size alone.
+pub fn for_rows<T: Send>(array: &mut [T], stride: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    let rows = array.len() / stride.max(1);
+    // Enough chunks for many threads, each long enough to pay for its start.
+    let chunk = rows.div_ceil(256).max(16);
+    array.par_chunks_mut(chunk * stride).enumerate().for_each(|(i, rows)| work(i * chunk, rows));
+}

@@ -1,0 +1,201 @@
+//! L-BFGS as an argmin solver, with a state that copies no vector.
+
+use super::{Lbfgs, LbfgsConfig, Objective, TermValue, Vector};
+use argmin::core::{Error, KV, Problem, Solver, State, TerminationReason, TerminationStatus};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The argmin solver: settings and stopping rules.
+#[derive(Clone, Debug)]
+pub struct Descent {
+    /// Settings of L-BFGS.
+    pub config: LbfgsConfig,
+    /// Stop when the value fell by less than this fraction over `plateau_window`
+    /// iterations; 0 never stops.
+    pub plateau: f64,
+    /// Iterations over which the plateau is judged.
+    pub plateau_window: usize,
+    /// Set from outside to stop after the current iteration.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// The state of a descent, as argmin's executor carries it.
+///
+/// Observers read [`DescentState::lbfgs`] and [`DescentState::terms`]; a
+/// checkpoint saves the former.
+#[derive(Clone, Debug)]
+pub struct DescentState<V> {
+    /// Where the descent starts; taken by the first iteration.
+    pub start: Option<V>,
+    /// The descent, once started.
+    pub lbfgs: Option<Lbfgs<V>>,
+    /// The terms of the loss at the last evaluation.
+    pub terms: Vec<TermValue>,
+    /// Value after each iteration, the start first.
+    pub history: Vec<f64>,
+    /// Iterations allowed.
+    pub max_iters: u64,
+    iter: u64,
+    counts: HashMap<String, u64>,
+    time: Option<Duration>,
+    status: TerminationStatus,
+}
+
+impl<V> DescentState<V> {
+    /// A state that starts at `x`.
+    #[must_use]
+    pub fn at(mut self, x: V, max_iters: u64) -> Self {
+        self.start = Some(x);
+        self.max_iters = max_iters;
+        self
+    }
+
+    /// A state that goes on from a saved descent.
+    #[must_use]
+    pub fn from_saved(mut self, lbfgs: Lbfgs<V>, history: Vec<f64>, max_iters: u64) -> Self {
+        self.iter = history.len().saturating_sub(1) as u64;
+        self.lbfgs = Some(lbfgs);
+        self.history = history;
+        self.max_iters = max_iters;
+        self
+    }
+}
+
+impl<V: Clone> State for DescentState<V> {
+    type Param = V;
+    type Float = f64;
+
+    fn new() -> Self {
+        Self {
+            start: None,
+            lbfgs: None,
+            terms: Vec::new(),
+            history: Vec::new(),
+            max_iters: u64::MAX,
+            iter: 0,
+            counts: HashMap::new(),
+            time: None,
+            status: TerminationStatus::NotTerminated,
+        }
+    }
+    // The line search only accepts decreases: the current point is the best one.
+    fn update(&mut self) {}
+    fn get_param(&self) -> Option<&V> {
+        self.lbfgs.as_ref().map(|l| &l.x)
+    }
+    fn get_best_param(&self) -> Option<&V> {
+        self.get_param()
+    }
+    fn get_max_iters(&self) -> u64 {
+        self.max_iters
+    }
+    fn increment_iter(&mut self) {
+        self.iter += 1;
+    }
+    fn get_iter(&self) -> u64 {
+        self.iter
+    }
+    fn get_cost(&self) -> f64 {
+        self.lbfgs.as_ref().map_or(f64::INFINITY, |l| l.value)
+    }
+    fn get_best_cost(&self) -> f64 {
+        self.get_cost()
+    }
+    fn get_target_cost(&self) -> f64 {
+        f64::NEG_INFINITY
+    }
+    fn func_counts<O>(&mut self, problem: &Problem<O>) {
+        for (&name, &count) in &problem.counts {
+            self.counts.insert(name.to_owned(), count);
+        }
+    }
+    fn get_func_counts(&self) -> &HashMap<String, u64> {
+        &self.counts
+    }
+    fn time(&mut self, time: Option<Duration>) -> &mut Self {
+        self.time = time;
+        self
+    }
+    fn get_time(&self) -> Option<Duration> {
+        self.time
+    }
+    fn get_last_best_iter(&self) -> u64 {
+        self.iter
+    }
+    fn is_best(&self) -> bool {
+        true
+    }
+    fn terminate_with(mut self, reason: TerminationReason) -> Self {
+        self.status = TerminationStatus::Terminated(reason);
+        self
+    }
+    fn get_termination_status(&self) -> &TerminationStatus {
+        &self.status
+    }
+    fn get_termination_reason(&self) -> Option<&TerminationReason> {
+        match &self.status {
+            TerminationStatus::Terminated(reason) => Some(reason),
+            TerminationStatus::NotTerminated => None,
+        }
+    }
+}
+
+impl<O: Objective<V>, V: Vector> Solver<O, DescentState<V>> for Descent {
+    fn name(&self) -> &str {
+        "L-BFGS"
+    }
+
+    fn init(
+        &mut self,
+        problem: &mut Problem<O>,
+        mut state: DescentState<V>,
+    ) -> Result<(DescentState<V>, Option<KV>), Error> {
+        if let Some(x) = state.start.take() {
+            let objective = problem.problem.as_mut().expect("the executor holds the problem");
+            let lbfgs = Lbfgs::start(self.config, x, objective)?;
+            state.terms = objective.report().to_vec();
+            state.history.push(lbfgs.value);
+            state.lbfgs = Some(lbfgs);
+        }
+        Ok((state, None))
+    }
+
+    fn next_iter(
+        &mut self,
+        problem: &mut Problem<O>,
+        mut state: DescentState<V>,
+    ) -> Result<(DescentState<V>, Option<KV>), Error> {
+        let objective = problem.problem.as_mut().expect("the executor holds the problem");
+        let lbfgs = state.lbfgs.as_mut().expect("started by init");
+        let before = lbfgs.evaluations;
+        let stop = lbfgs.step(objective);
+        let value = lbfgs.value;
+        *problem.counts.entry("evaluations").or_insert(0) += lbfgs.evaluations - before;
+        state.terms = problem.problem.as_ref().expect("held").report().to_vec();
+        state.history.push(value);
+        Ok(match stop {
+            None => (state, None),
+            Some(stop) => {
+                let reason = TerminationReason::SolverExit(format!("{stop:?}"));
+                (state.terminate_with(reason), None)
+            }
+        })
+    }
+
+    fn terminate(&mut self, state: &DescentState<V>) -> TerminationStatus {
+        if self.interrupt.load(Ordering::SeqCst) {
+            return TerminationStatus::Terminated(TerminationReason::Interrupt);
+        }
+        let history = &state.history;
+        if self.plateau > 0.0 && history.len() > self.plateau_window {
+            let (now, then) =
+                (history[history.len() - 1], history[history.len() - 1 - self.plateau_window]);
+            if then - now < self.plateau * then.abs() {
+                return TerminationStatus::Terminated(TerminationReason::SolverConverged);
+            }
+        }
+        TerminationStatus::NotTerminated
+    }
+}

@@ -1,0 +1,209 @@
+//! Which steps a program takes, and where each value lives while it is needed.
+
+use crate::{Graph, Keeps};
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Only the named outputs.
+    Values,
+    /// The loss and its gradient, and the named outputs.
+    Gradient,
+}
+
+/// Memory of a compiled program, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Buffers after sharing.
+    pub buffers: usize,
+    /// Bytes of all buffers: the maps' fields and their gradients.
+    pub field_bytes: usize,
+    /// Bytes that the same values would take without sharing.
+    pub unshared_bytes: usize,
+    /// Bytes of scratch.
+    pub scratch_bytes: usize,
+}
+
+/// The least work of one evaluation, summed over the operators of a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Floor {
+    /// Floating-point operations.
+    pub flops: f64,
+    /// Bytes read and written if each operator touches its values and tables once.
+    pub bytes: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Load(usize),
+    Forward(usize),
+    Terms,
+    Pullback { node: usize, which: usize },
+}
+
+/// Steps in order, and the buffer of each node's value and gradient.
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) value: Vec<Option<usize>>,
+    pub(crate) gradient: Vec<Option<usize>>,
+    /// Step at which a node's gradient begins; it is zeroed there.
+    pub(crate) begins: Vec<Option<usize>>,
+    /// Length of each buffer in reals of one map.
+    pub(crate) buffers: Vec<usize>,
+    pub(crate) unshared: usize,
+}
+
+struct Lifetime {
+    node: usize,
+    is_gradient: bool,
+    size: usize,
+    birth: usize,
+    death: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Self {
+        let wanted = ancestors(graph, purpose, true);
+        let differentiated = ancestors(graph, purpose, false);
+        let steps = order(graph, purpose, &wanted, &differentiated);
+        let lives = lifetimes(graph, purpose, &steps);
+        let mut plan = Self {
+            begins: begins(graph, &steps),
+            steps,
+            value: vec![None; graph.len()],
+            gradient: vec![None; graph.len()],
+            buffers: Vec::new(),
+            unshared: lives.iter().map(|l| l.size).sum(),
+        };
+        plan.place(&lives);
+        plan
+    }
+
+    /// Gives each lifetime a buffer; a buffer is used again once its owner is dead.
+    fn place(&mut self, lives: &[Lifetime]) {
+        let mut free: Vec<usize> = Vec::new();
+        for step in 0..self.steps.len() {
+            for life in lives.iter().filter(|l| l.birth == step) {
+                let fits = |&b: &usize| self.buffers[b] >= life.size;
+                let best = free.iter().copied().filter(fits).min_by_key(|&b| self.buffers[b]);
+                let chosen = best.or_else(|| free.iter().copied().max_by_key(|&b| self.buffers[b]));
+                let buffer = chosen.unwrap_or_else(|| {
+                    self.buffers.push(0);
+                    self.buffers.len() - 1
+                });
+                free.retain(|&b| b != buffer);
+                self.buffers[buffer] = self.buffers[buffer].max(life.size);
+                let home = if life.is_gradient { &mut self.gradient } else { &mut self.value };
+                home[life.node] = Some(buffer);
+            }
+            for life in lives.iter().filter(|l| l.death == step) {
+                let home = if life.is_gradient { &self.gradient } else { &self.value };
+                free.extend(home[life.node]);
+            }
+        }
+    }
+}
+
+/// Nodes that outputs or terms depend on (`with_outputs`), or terms alone.
+fn ancestors(graph: &Graph, purpose: Purpose, with_outputs: bool) -> Vec<bool> {
+    let mut marked = vec![false; graph.len()];
+    if purpose == Purpose::Gradient {
+        for node in graph.terms.iter().flat_map(|t| &t.inputs) {
+            marked[node.index()] = true;
+        }
+    }
+    if with_outputs {
+        for (_, node) in &graph.outputs {
+            marked[node.index()] = true;
+        }
+    }
+    for i in (0..graph.len()).rev() {
+        if marked[i] {
+            for input in &graph.nodes[i].inputs {
+                marked[input.index()] = true;
+            }
+        }
+    }
+    marked
+}
+
+fn order(graph: &Graph, purpose: Purpose, wanted: &[bool], differentiated: &[bool]) -> Vec<Step> {
+    let mut steps: Vec<Step> = (0..graph.len())
+        .filter(|&i| wanted[i])
+        .map(|i| match graph.nodes[i].operator {
+            Some(_) => Step::Forward(i),
+            None => Step::Load(i),
+        })
+        .collect();
+    if purpose == Purpose::Gradient {
+        steps.push(Step::Terms);
+        for node in (0..graph.len()).rev().filter(|&i| differentiated[i]) {
+            let inputs = graph.nodes[node].inputs.len();
+            steps.extend((0..inputs).map(|which| Step::Pullback { node, which }));
+        }
+    }
+    steps
+}
+
+/// Step at which each node's gradient is first added to.
+fn begins(graph: &Graph, steps: &[Step]) -> Vec<Option<usize>> {
+    let mut first = vec![None; graph.len()];
+    for (at, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Terms => {
+                for node in graph.terms.iter().flat_map(|t| &t.inputs) {
+                    first[node.index()].get_or_insert(at);
+                }
+            }
+            Step::Pullback { node, which } => {
+                first[graph.nodes[node].inputs[which].index()].get_or_insert(at);
+            }
+            Step::Load(_) | Step::Forward(_) => {}
+        }
+    }
+    first
+}
+
+fn lifetimes(graph: &Graph, purpose: Purpose, steps: &[Step]) -> Vec<Lifetime> {
+    let last = steps.len().saturating_sub(1);
+    let mut birth = vec![None; graph.len()];
+    let mut death = vec![0; graph.len()];
+    let mut gradient_death = vec![0; graph.len()];
+    for (at, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Load(node) => birth[node] = Some(at),
+            Step::Forward(node) => {
+                birth[node] = Some(at);
+                graph.nodes[node].inputs.iter().for_each(|i| death[i.index()] = at);
+            }
+            Step::Terms => {
+                graph.terms.iter().flat_map(|t| &t.inputs).for_each(|i| death[i.index()] = at);
+            }
+            Step::Pullback { node, which: _ } => {
+                gradient_death[node] = at;
+                let operator = graph.nodes[node].operator.as_ref().expect("pullbacks have one");
+                if operator.keeps() == Keeps::Inputs {
+                    graph.nodes[node].inputs.iter().for_each(|i| death[i.index()] = at);
+                }
+            }
+        }
+    }
+    graph.outputs.iter().for_each(|(_, n)| death[n.index()] = last);
+    if purpose == Purpose::Gradient {
+        graph.inputs.iter().for_each(|n| gradient_death[n.index()] = last);
+    }
+    let begins = begins(graph, steps);
+    let life = |node: usize, is_gradient: bool, birth: usize, death: usize| Lifetime {
+        node,
+        is_gradient,
+        size: graph.nodes[node].shape.reals(),
+        birth,
+        death: death.max(birth),
+    };
+    let mut lives = Vec::new();
+    for node in 0..graph.len() {
+        lives.extend(birth[node].map(|b| life(node, false, b, death[node])));
+        lives.extend(begins[node].map(|b| life(node, true, b, gradient_death[node])));
+    }
+    lives
+}

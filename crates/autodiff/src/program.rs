@@ -1,0 +1,354 @@
+//! A compiled graph: buffers placed, ready to run without allocating.
+
+use crate::plan::{Plan, Step};
+use crate::{
+    Field, Floor, Forward, Graph, GraphError, Keeps, MemoryPlan, Objective, Precision, Pullback,
+    Purpose, Shape, Stat, TermValue,
+};
+use rayon::prelude::*;
+use skyscat_num::Par;
+use std::sync::Arc;
+
+/// Largest number of inputs of one operator.
+pub(crate) const MAX_INPUTS: usize = 4;
+
+/// A graph compiled for the CPU in precision `T`, for a batch of maps.
+///
+/// Variables are `[input][row][channel][re, im][map]`, the concatenation of the
+/// graph's inputs, the map index innermost and without padding.
+pub struct Program<T> {
+    graph: Arc<Graph>,
+    plan: Plan,
+    maps: usize,
+    lanes: usize,
+    buffers: Vec<Vec<T>>,
+    scratch: Vec<T>,
+    stats: Vec<Vec<f64>>,
+    stat_gradients: Vec<Vec<f64>>,
+    terms: Vec<TermValue>,
+    par: Par,
+}
+
+impl<T: Precision> Program<T> {
+    /// Places the graph's values in memory for `maps` maps.
+    ///
+    /// # Errors
+    /// [`GraphError::EmptyBatch`] for no maps; [`GraphError::NoTerm`] if a gradient
+    /// is asked of a graph without terms; [`GraphError::Shape`] for an operator
+    /// with more than four inputs.
+    pub fn compile(
+        graph: Arc<Graph>,
+        maps: usize,
+        purpose: Purpose,
+        par: &Par,
+    ) -> Result<Self, GraphError> {
+        if maps == 0 {
+            return Err(GraphError::EmptyBatch);
+        }
+        if purpose == Purpose::Gradient && graph.terms.is_empty() {
+            return Err(GraphError::NoTerm);
+        }
+        if let Some(node) = graph.nodes.iter().find(|n| n.inputs.len() > MAX_INPUTS) {
+            let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
+            let operator = node.operator.as_ref().expect("has inputs");
+            return Err(operator.refuse(&shapes, "at most four inputs"));
+        }
+        let plan = Plan::new(&graph, purpose);
+        let lanes = T::padded(maps);
+        let buffers = plan.buffers.iter().map(|&n| vec![T::default(); n * lanes]).collect();
+        let scratch_len = graph.nodes.iter().filter_map(|node| {
+            let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
+            node.operator.as_ref().map(|op| op.cpu().scratch_len(&shapes, lanes))
+        });
+        let scratch = vec![T::default(); scratch_len.max().unwrap_or(0)];
+        let stats: Vec<Vec<f64>> = graph
+            .terms
+            .iter()
+            .flat_map(|t| &t.inputs)
+            .map(|&n| vec![0.0; graph.shape(n).reals() * maps])
+            .collect();
+        let terms = graph.terms.iter().map(|t| TermValue::new(t.term.name())).collect();
+        Ok(Self {
+            plan,
+            maps,
+            lanes,
+            buffers,
+            scratch,
+            stat_gradients: stats.clone(),
+            stats,
+            terms,
+            par: par.clone(),
+            graph,
+        })
+    }
+
+    /// Number of maps of the batch.
+    pub fn maps(&self) -> usize {
+        self.maps
+    }
+
+    /// Length of the vector of variables.
+    pub fn variables(&self) -> usize {
+        self.graph.variables() * self.maps
+    }
+
+    /// Runs the graph forward, so that outputs can be read.
+    ///
+    /// # Panics
+    /// If `x` has not the length of [`Program::variables`].
+    pub fn evaluate(&mut self, x: &[T]) {
+        assert_eq!(x.len(), self.variables(), "length of the variables");
+        let par = self.par.clone();
+        par.install(|| {
+            for at in 0..self.plan.steps.len() {
+                match self.plan.steps[at] {
+                    Step::Load(node) => self.load(node, x),
+                    Step::Forward(node) => self.forward(node),
+                    Step::Terms | Step::Pullback { .. } => break,
+                }
+            }
+        });
+    }
+
+    /// Value of a named output of the last run, `[row][channel][re, im][map]`, in f64.
+    ///
+    /// Each label names one node; `None` if the graph has no such output.
+    pub fn output(&self, label: &str) -> Option<(Shape, Vec<f64>)> {
+        let (_, node) = self.graph.outputs.iter().find(|(l, _)| l == label)?;
+        let shape = self.graph.shape(*node);
+        let mut out = vec![0.0; shape.reals() * self.maps];
+        self.read(node.index(), &mut out);
+        Some((shape, out))
+    }
+
+    /// The loss at `x`, and its gradient.
+    ///
+    /// # Panics
+    /// If the program was compiled for values, or a length is not
+    /// [`Program::variables`].
+    pub fn value_and_gradient(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
+        assert_eq!(x.len(), self.variables(), "length of the variables");
+        assert_eq!(gradient.len(), self.variables(), "length of the gradient");
+        let par = self.par.clone();
+        par.install(|| {
+            let mut total = None;
+            for at in 0..self.plan.steps.len() {
+                match self.plan.steps[at] {
+                    Step::Load(node) => self.load(node, x),
+                    Step::Forward(node) => self.forward(node),
+                    Step::Terms => total = Some(self.evaluate_terms(at)),
+                    Step::Pullback { node, which } => self.pullback(at, node, which),
+                }
+            }
+            self.store(gradient);
+            total.expect("compiled for gradients")
+        })
+    }
+
+    /// The loss terms of the last evaluation, weights included.
+    pub fn terms(&self) -> &[TermValue] {
+        &self.terms
+    }
+
+    /// Memory of this program.
+    pub fn memory(&self) -> MemoryPlan {
+        let bytes = std::mem::size_of::<T>();
+        MemoryPlan {
+            buffers: self.buffers.len(),
+            field_bytes: self.buffers.iter().map(|b| b.len() * bytes).sum(),
+            unshared_bytes: self.plan.unshared * self.lanes * bytes,
+            scratch_bytes: self.scratch.len() * bytes,
+        }
+    }
+
+    /// The least work of one run of this program, without padding.
+    pub fn floor(&self) -> Floor {
+        let real = std::mem::size_of::<T>() as f64;
+        let mut floor = Floor::default();
+        for step in &self.plan.steps {
+            let (Step::Forward(i) | Step::Pullback { node: i, .. }) = *step else { continue };
+            let node = &self.graph.nodes[i];
+            let operator = node.operator.as_ref().expect("an operator's step");
+            let shapes: Vec<Shape> = node.inputs.iter().map(|&n| self.graph.shape(n)).collect();
+            let inputs: usize = shapes.iter().map(Shape::reals).sum();
+            let reals = match *step {
+                Step::Pullback { which, .. } => {
+                    let kept = if operator.keeps() == Keeps::Inputs { inputs } else { 0 };
+                    node.shape.reals() + kept + shapes[which].reals()
+                }
+                _ => node.shape.reals() + inputs,
+            };
+            floor.flops += operator.flops(&shapes) * self.maps as f64;
+            floor.bytes += (reals * self.maps) as f64 * real + operator.table_bytes() * real / 8.0;
+        }
+        floor
+    }
+
+    fn field(&self, node: usize) -> Field<'_, T> {
+        let shape = self.graph.nodes[node].shape;
+        let data = match self.plan.value[node] {
+            Some(buffer) => &self.buffers[buffer][..shape.reals() * self.lanes],
+            None => &[],
+        };
+        Field { data, shape, lanes: self.lanes }
+    }
+
+    fn load(&mut self, node: usize, x: &[T]) {
+        let Some(buffer) = self.plan.value[node] else { return };
+        let x = &x[input_range(&self.graph, self.maps, node)];
+        let (maps, lanes) = (self.maps, self.lanes);
+        let len = self.graph.nodes[node].shape.reals() * lanes;
+        self.buffers[buffer][..len].par_chunks_mut(lanes).zip(x.par_chunks(maps)).for_each(
+            |(padded, maps_of_row)| {
+                padded[..maps].copy_from_slice(maps_of_row);
+                padded[maps..].fill(T::default());
+            },
+        );
+    }
+
+    fn store(&self, gradient: &mut [T]) {
+        let (maps, lanes) = (self.maps, self.lanes);
+        for input in &self.graph.inputs {
+            let out = &mut gradient[input_range(&self.graph, maps, input.index())];
+            match self.plan.gradient[input.index()] {
+                Some(buffer) => out
+                    .par_chunks_mut(maps)
+                    .zip(self.buffers[buffer].par_chunks(lanes))
+                    .for_each(|(out, padded)| out.copy_from_slice(&padded[..maps])),
+                None => out.fill(T::default()),
+            }
+        }
+    }
+
+    fn read(&self, node: usize, out: &mut [f64]) {
+        let padded = self.field(node).data.chunks_exact(self.lanes);
+        for (out, padded) in out.chunks_exact_mut(self.maps).zip(padded) {
+            for (o, &v) in out.iter_mut().zip(padded) {
+                *o = v.to_f64();
+            }
+        }
+    }
+
+    fn inputs_of(&self, node: usize) -> [Field<'_, T>; MAX_INPUTS] {
+        let mut fields = [Field::default(); MAX_INPUTS];
+        for (field, input) in fields.iter_mut().zip(&self.graph.nodes[node].inputs) {
+            *field = self.field(input.index());
+        }
+        fields
+    }
+
+    fn forward(&mut self, node: usize) {
+        let buffer = self.plan.value[node].expect("a wanted node has a buffer");
+        let mut output = std::mem::take(&mut self.buffers[buffer]);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let data = &self.graph.nodes[node];
+        let operator = data.operator.as_ref().expect("forward of an operator");
+        let call = Forward {
+            inputs: &self.inputs_of(node)[..data.inputs.len()],
+            output: &mut output[..data.shape.reals() * self.lanes],
+            scratch: &mut scratch,
+        };
+        T::forward(operator.cpu(), call);
+        self.scratch = scratch;
+        self.buffers[buffer] = output;
+    }
+
+    fn pullback(&mut self, at: usize, node: usize, which: usize) {
+        let input = self.graph.nodes[node].inputs[which].index();
+        let buffer = self.plan.gradient[input].expect("a differentiated node has a buffer");
+        let mut gradient = std::mem::take(&mut self.buffers[buffer]);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let data = &self.graph.nodes[node];
+        let operator = data.operator.as_ref().expect("pullback of an operator");
+        let len = self.graph.nodes[input].shape.reals() * self.lanes;
+        if self.plan.begins[input] == Some(at) {
+            gradient[..len].par_chunks_mut(1 << 14).for_each(|chunk| chunk.fill(T::default()));
+        }
+        let cotangent = Field {
+            data: &self.buffers[self.plan.gradient[node].expect("has a gradient")]
+                [..data.shape.reals() * self.lanes],
+            shape: data.shape,
+            lanes: self.lanes,
+        };
+        let mut inputs = self.inputs_of(node);
+        if operator.keeps() == Keeps::Nothing {
+            inputs.iter_mut().for_each(|field| field.data = &[]);
+        }
+        let call = Pullback {
+            which,
+            inputs: &inputs[..data.inputs.len()],
+            cotangent,
+            gradient: &mut gradient[..len],
+            scratch: &mut scratch,
+        };
+        T::pullback(operator.cpu(), call);
+        self.scratch = scratch;
+        self.buffers[buffer] = gradient;
+    }
+
+    fn evaluate_terms(&mut self, at: usize) -> f64 {
+        let graph = self.graph.clone();
+        let mut stats = std::mem::take(&mut self.stats);
+        let mut first = 0;
+        let mut total = 0.0;
+        for (t, data) in graph.terms.iter().enumerate() {
+            let range = first..first + data.inputs.len();
+            first = range.end;
+            for (node, stat) in data.inputs.iter().zip(&mut stats[range.clone()]) {
+                self.read(node.index(), stat);
+            }
+            let views: Vec<Stat<'_>> = data
+                .inputs
+                .iter()
+                .zip(&stats[range.clone()])
+                .map(|(&n, data)| Stat { data, shape: graph.shape(n), maps: self.maps })
+                .collect();
+            let mut gradients: Vec<&mut [f64]> =
+                self.stat_gradients[range.clone()].iter_mut().map(Vec::as_mut_slice).collect();
+            let value = data.weight * data.term.evaluate(&views, &mut gradients);
+            self.terms[t].value = value;
+            total += value;
+        }
+        self.stats = stats;
+        self.write_term_gradients(at);
+        total
+    }
+
+    fn write_term_gradients(&mut self, at: usize) {
+        let graph = self.graph.clone();
+        let inputs = |g: &Graph| -> Vec<(usize, f64)> {
+            g.terms.iter().flat_map(|t| t.inputs.iter().map(|n| (n.index(), t.weight))).collect()
+        };
+        let mut zeroed = vec![false; graph.len()];
+        for ((node, weight), source) in inputs(&graph).into_iter().zip(&self.stat_gradients) {
+            let buffer = self.plan.gradient[node].expect("a term's input has a gradient");
+            let len = graph.nodes[node].shape.reals() * self.lanes;
+            let target = &mut self.buffers[buffer][..len];
+            if self.plan.begins[node] == Some(at) && !std::mem::replace(&mut zeroed[node], true) {
+                target.fill(T::default());
+            }
+            for (t, s) in target.chunks_exact_mut(self.lanes).zip(source.chunks_exact(self.maps)) {
+                for (t, &s) in t.iter_mut().zip(s) {
+                    *t += T::from_f64(weight * s);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Precision> Objective<Vec<T>> for Program<T> {
+    fn value_and_gradient(&mut self, x: &Vec<T>, gradient: &mut Vec<T>) -> f64 {
+        Program::value_and_gradient(self, x, gradient)
+    }
+
+    fn report(&self) -> &[TermValue] {
+        &self.terms
+    }
+}
+
+/// Where an input lies in the vector of variables.
+fn input_range(graph: &Graph, maps: usize, node: usize) -> std::ops::Range<usize> {
+    let before = graph.inputs.iter().take_while(|n| n.index() != node);
+    let start: usize = before.map(|&n| graph.shape(n).reals()).sum();
+    start * maps..(start + graph.nodes[node].shape.reals()) * maps
+}

@@ -1,0 +1,38 @@
+//! Sums whose bits do not depend on the number of threads.
+
+/// Rows a chunk of a reduction over `rows`: a function of the size alone.
+///
+/// At least 32 rows, and at most 64 chunks, so that partial sums stay small at
+/// any resolution.
+pub fn chunk_rows(rows: usize) -> usize {
+    rows.div_ceil(64).max(32)
+}
+
+/// Adds `parts` equal blocks of `partials` pairwise into the first one.
+///
+/// The tree is fixed by `parts`, so the result is the same for any schedule.
+///
+/// ```
+/// let mut partials = [1.0, 10.0, 2.0, 20.0, 3.0, 30.0];
+/// skyscat_num::tree_sum(&mut partials, 3);
+/// assert_eq!(partials[..2], [6.0, 60.0]);
+/// ```
+///
+/// # Panics
+/// If `partials.len()` is not a multiple of `parts`, or `parts` is 0.
+pub fn tree_sum<T: Copy + std::ops::AddAssign>(partials: &mut [T], parts: usize) {
+    assert!(parts > 0 && partials.len().is_multiple_of(parts), "blocks must be equal");
+    let block = partials.len() / parts;
+    let mut stride = 1;
+    while stride < parts {
+        let mut left = 0;
+        while left + stride < parts {
+            let (head, tail) = partials.split_at_mut((left + stride) * block);
+            for (a, &b) in head[left * block..][..block].iter_mut().zip(&tail[..block]) {
+                *a += b;
+            }
+            left += 2 * stride;
+        }
+        stride *= 2;
+    }
+}
