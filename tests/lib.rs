@@ -33,3 +33,67 @@ pub fn shared_npz(test: &str, relative: &str) -> Option<ndarray_npy::NpzReader<s
     let file = std::fs::File::open(&path).expect("fixture opens");
     Some(ndarray_npy::NpzReader::new(file).expect("fixture is npz"))
 }
+
+/// A named array of an npz file, flattened, as f64.
+///
+/// # Panics
+/// If there is no such array of `f64`, `f32`, `i32` or `i64`.
+pub fn reals<R: std::io::Read + std::io::Seek>(
+    npz: &mut ndarray_npy::NpzReader<R>,
+    name: &str,
+) -> Vec<f64> {
+    use ndarray::ArrayD;
+    let file = format!("{name}.npy");
+    if let Ok(array) = npz.by_name::<ndarray::OwnedRepr<f64>, ndarray::IxDyn>(&file) {
+        return array.iter().copied().collect();
+    }
+    if let Ok(array) = npz.by_name::<ndarray::OwnedRepr<f32>, ndarray::IxDyn>(&file) {
+        return array.iter().map(|&x| f64::from(x)).collect();
+    }
+    if let Ok(array) = npz.by_name::<ndarray::OwnedRepr<i32>, ndarray::IxDyn>(&file) {
+        return array.iter().map(|&x| f64::from(x)).collect();
+    }
+    let array: ArrayD<i64> = npz.by_name(&file).unwrap_or_else(|e| panic!("array {name}: {e}"));
+    array.iter().map(|&x| x as f64).collect()
+}
+
+/// A named complex array of an npz file, flattened.
+///
+/// # Panics
+/// If there is no such array.
+pub fn complexes<R: std::io::Read + std::io::Seek>(
+    npz: &mut ndarray_npy::NpzReader<R>,
+    name: &str,
+) -> Vec<num_complex::Complex64> {
+    let array: ndarray::ArrayD<num_complex::Complex64> =
+        npz.by_name(&format!("{name}.npy")).unwrap_or_else(|e| panic!("array {name}: {e}"));
+    array.iter().copied().collect()
+}
+
+/// max|a − b| / max|b|, the error measure of the fixtures.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn relative_error(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "lengths of the arrays compared");
+    let peak = b.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let worst = a.iter().zip(b).fold(0.0f64, |m, (a, b)| {
+        let difference = (a - b).abs();
+        if difference.is_nan() { f64::INFINITY } else { m.max(difference) }
+    });
+    worst / peak
+}
+
+/// As [`relative_error`], for complex arrays.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn relative_error_complex(
+    a: &[num_complex::Complex64],
+    b: &[num_complex::Complex64],
+) -> f64 {
+    let parts = |z: &[num_complex::Complex64]| -> Vec<f64> {
+        z.iter().flat_map(|z| [z.re, z.im]).collect()
+    };
+    relative_error(&parts(a), &parts(b))
+}

@@ -229,10 +229,14 @@ impl<T: Precision> Program<T> {
         }
     }
 
-    fn inputs_of(&self, node: usize) -> [Field<'_, T>; MAX_INPUTS] {
+    /// The inputs of a node; without data once they may have been overwritten.
+    fn inputs_of(&self, node: usize, with_data: bool) -> [Field<'_, T>; MAX_INPUTS] {
         let mut fields = [Field::default(); MAX_INPUTS];
-        for (field, input) in fields.iter_mut().zip(&self.graph.nodes[node].inputs) {
-            *field = self.field(input.index());
+        for (field, &input) in fields.iter_mut().zip(&self.graph.nodes[node].inputs) {
+            *field = match with_data {
+                true => self.field(input.index()),
+                false => Field { data: &[], shape: self.graph.shape(input), lanes: self.lanes },
+            };
         }
         fields
     }
@@ -244,7 +248,7 @@ impl<T: Precision> Program<T> {
         let data = &self.graph.nodes[node];
         let operator = data.operator.as_ref().expect("forward of an operator");
         let call = Forward {
-            inputs: &self.inputs_of(node)[..data.inputs.len()],
+            inputs: &self.inputs_of(node, true)[..data.inputs.len()],
             output: &mut output[..data.shape.reals() * self.lanes],
             scratch: &mut scratch,
         };
@@ -270,10 +274,7 @@ impl<T: Precision> Program<T> {
             shape: data.shape,
             lanes: self.lanes,
         };
-        let mut inputs = self.inputs_of(node);
-        if operator.keeps() == Keeps::Nothing {
-            inputs.iter_mut().for_each(|field| field.data = &[]);
-        }
+        let inputs = self.inputs_of(node, operator.keeps() == Keeps::Inputs);
         let call = Pullback {
             which,
             inputs: &inputs[..data.inputs.len()],

@@ -57,11 +57,11 @@ pub trait Real:
     /// All lanes equal to `x`.
     fn splat<S: Simd>(simd: S, x: Self) -> Self::Reg<S>;
     /// a + b.
-    fn add<S: Simd>(simd: S, a: Self::Reg<S>, b: Self::Reg<S>) -> Self::Reg<S>;
+    fn vadd<S: Simd>(simd: S, a: Self::Reg<S>, b: Self::Reg<S>) -> Self::Reg<S>;
     /// a − b.
-    fn sub<S: Simd>(simd: S, a: Self::Reg<S>, b: Self::Reg<S>) -> Self::Reg<S>;
+    fn vsub<S: Simd>(simd: S, a: Self::Reg<S>, b: Self::Reg<S>) -> Self::Reg<S>;
     /// a·b.
-    fn mul<S: Simd>(simd: S, a: Self::Reg<S>, b: Self::Reg<S>) -> Self::Reg<S>;
+    fn vmul<S: Simd>(simd: S, a: Self::Reg<S>, b: Self::Reg<S>) -> Self::Reg<S>;
     /// a·b + c, fused where the machine can.
     fn mul_add<S: Simd>(simd: S, a: Self::Reg<S>, b: Self::Reg<S>, c: Self::Reg<S>)
     -> Self::Reg<S>;
@@ -117,15 +117,15 @@ macro_rules! real {
                 simd.$splat(x)
             }
             #[inline(always)]
-            fn add<S: Simd>(simd: S, a: S::$reg, b: S::$reg) -> S::$reg {
+            fn vadd<S: Simd>(simd: S, a: S::$reg, b: S::$reg) -> S::$reg {
                 simd.$add(a, b)
             }
             #[inline(always)]
-            fn sub<S: Simd>(simd: S, a: S::$reg, b: S::$reg) -> S::$reg {
+            fn vsub<S: Simd>(simd: S, a: S::$reg, b: S::$reg) -> S::$reg {
                 simd.$sub(a, b)
             }
             #[inline(always)]
-            fn mul<S: Simd>(simd: S, a: S::$reg, b: S::$reg) -> S::$reg {
+            fn vmul<S: Simd>(simd: S, a: S::$reg, b: S::$reg) -> S::$reg {
                 simd.$mul(a, b)
             }
             #[inline(always)]

@@ -1,0 +1,3 @@
+//! Makers of tables, one a pixelisation.
+
+pub mod sphere;

@@ -1,0 +1,210 @@
+//! All oriented wavelets of one scale applied to real fields.
+
+use crate::stencil::Stencil;
+use skyscat_autodiff::{
+    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+};
+use skyscat_num::{Arch, Real, Simd, WithSimd};
+use std::sync::Arc;
+
+/// (I⋆ψ_l)(i) = Σ_k w_{ikl} I_k for every orientation l and every channel.
+///
+/// Input `[pixel][C]` real, output `[pixel][R·C]` complex with the new
+/// orientation outermost: channel l·C + c.
+#[derive(Debug)]
+pub struct Convolve {
+    stencil: Arc<Stencil>,
+}
+
+impl Convolve {
+    /// The convolution with a stencil.
+    pub fn new(stencil: Arc<Stencil>) -> Self {
+        Self { stencil }
+    }
+}
+
+impl Operator for Convolve {
+    fn name(&self) -> &'static str {
+        "convolve"
+    }
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
+        match inputs {
+            [x] if x.rows == self.stencil.rows() && !x.complex => {
+                Ok(Shape::complex(x.rows, self.stencil.orientations * x.channels))
+            }
+            _ => Err(self.refuse(inputs, &format!("one real map of {} rows", self.stencil.rows()))),
+        }
+    }
+    fn keeps(&self) -> Keeps {
+        Keeps::Nothing
+    }
+    fn flops(&self, inputs: &[Shape]) -> f64 {
+        let per_entry = 4 * self.stencil.orientations * inputs[0].channels;
+        (self.stencil.entries() * per_entry) as f64
+    }
+    fn table_bytes(&self) -> f64 {
+        (self.stencil.entries() * (4 + 16 * self.stencil.orientations)) as f64
+    }
+    fn cpu(&self) -> &dyn CpuKernel {
+        self
+    }
+}
+
+impl Kernel for Convolve {
+    fn forward<T: Real>(&self, call: Forward<'_, T>) {
+        let x = call.inputs[0];
+        let orientations = self.stencil.orientations;
+        let stride = 2 * orientations * x.stride();
+        for_rows(call.output, stride, |first, rows| {
+            let job = ForwardRows { stencil: &self.stencil, x, first, rows };
+            Arch::new().dispatch(job);
+        });
+    }
+
+    fn pullback<T: Real>(&self, call: Pullback<'_, T>) {
+        let channels = call.inputs[0].shape.channels;
+        let g = call.cotangent;
+        for_rows(call.gradient, channels * g.lanes, |first, rows| {
+            let job = BackwardRows { stencil: &self.stencil, g, channels, first, rows };
+            Arch::new().dispatch(job);
+        });
+    }
+}
+
+struct ForwardRows<'a, T> {
+    stencil: &'a Stencil,
+    x: Field<'a, T>,
+    first: usize,
+    rows: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for ForwardRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { stencil, x, first, rows } = self;
+        let orientations = stencil.orientations;
+        let stride = 2 * orientations * x.stride();
+        for (i, out) in rows.chunks_exact_mut(stride).enumerate() {
+            let row = Row { stencil, x, pixel: first + i };
+            let mut l = 0;
+            while l < orientations {
+                match orientations - l {
+                    1 => l += row.block::<S, 1>(simd, l, out),
+                    2 => l += row.block::<S, 2>(simd, l, out),
+                    3 => l += row.block::<S, 3>(simd, l, out),
+                    _ => l += row.block::<S, 4>(simd, l, out),
+                }
+            }
+        }
+    }
+}
+
+struct Row<'a, T> {
+    stencil: &'a Stencil,
+    x: Field<'a, T>,
+    pixel: usize,
+}
+
+impl<T: Real> Row<'_, T> {
+    /// `N` orientations from `l` on, of all channels of one pixel.
+    #[inline(always)]
+    fn block<S: Simd, const N: usize>(&self, simd: S, l: usize, out: &mut [T]) -> usize {
+        let registers = T::regs::<S>(&self.x.data[..self.x.lanes]).len();
+        let columns = self.x.stride() / (self.x.lanes / registers);
+        let mut c = 0;
+        while c + 2 <= columns {
+            self.columns::<S, N, 2>(simd, l, c, out);
+            c += 2;
+        }
+        while c < columns {
+            self.columns::<S, N, 1>(simd, l, c, out);
+            c += 1;
+        }
+        N
+    }
+
+    /// `N` orientations of `B` neighbouring registers of a row.
+    #[inline(always)]
+    fn columns<S: Simd, const N: usize, const B: usize>(
+        &self,
+        simd: S,
+        l: usize,
+        c: usize,
+        out: &mut [T],
+    ) {
+        let range = self.stencil.forward.entries(self.pixel);
+        let per = 2 * self.stencil.orientations;
+        let weights = &self.stencil.weights.get::<T>()[range.start * per..range.end * per];
+        let stride = self.x.stride();
+        let zero = T::splat(simd, T::default());
+        let mut sum = [[[zero; B]; 2]; N];
+        for (&k, w) in self.stencil.forward.columns[range].iter().zip(weights.chunks_exact(per)) {
+            let x = T::regs::<S>(&self.x.data[k as usize * stride..][..stride]);
+            let x: [T::Reg<S>; B] = std::array::from_fn(|b| x[c + b]);
+            for (n, sum) in sum.iter_mut().enumerate() {
+                for (part, sum) in sum.iter_mut().enumerate() {
+                    let w = T::splat(simd, w[2 * (l + n) + part]);
+                    for (sum, x) in sum.iter_mut().zip(x) {
+                        *sum = T::mul_add(simd, w, x, *sum);
+                    }
+                }
+            }
+        }
+        let registers = T::regs::<S>(&self.x.data[..self.x.lanes]).len();
+        let columns = T::regs::<S>(&self.x.data[..stride]).len();
+        let out = T::regs_mut::<S>(out);
+        for (n, sum) in sum.iter().enumerate() {
+            for b in 0..B {
+                // Channel (l, c) holds its real registers, then its imaginary ones.
+                let (channel, lane) = ((c + b) / registers, (c + b) % registers);
+                let at = (l + n) * 2 * columns + channel * 2 * registers + lane;
+                out[at] = sum[0][b];
+                out[at + registers] = sum[1][b];
+            }
+        }
+    }
+}
+
+struct BackwardRows<'a, T> {
+    stencil: &'a Stencil,
+    g: Field<'a, T>,
+    channels: usize,
+    first: usize,
+    rows: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for BackwardRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { stencil, g, channels, first, rows } = self;
+        let (r, stride) = (stencil.orientations, g.stride());
+        let weights = stencil.weights.get::<T>();
+        let registers = T::regs::<S>(&rows[..g.lanes]).len();
+        for (i, out) in rows.chunks_exact_mut(channels * g.lanes).enumerate() {
+            let out = T::regs_mut::<S>(out);
+            let range = stencil.backward.entries(first + i);
+            let pixels = &stencil.backward.columns[range.clone()];
+            let entries = &stencil.backward_entry[range];
+            for (at, out) in out.iter_mut().enumerate() {
+                let (channel, lane) = (at / registers, at % registers);
+                let zero = T::splat(simd, T::default());
+                let mut sum = [*out, zero];
+                for (&p, &e) in pixels.iter().zip(entries) {
+                    let row = T::regs::<S>(&g.data[p as usize * stride..][..stride]);
+                    let w = &weights[2 * r * e as usize..][..2 * r];
+                    for l in 0..r {
+                        let at = (l * channels + channel) * 2 * registers + lane;
+                        let (re, im) = (T::splat(simd, w[2 * l]), T::splat(simd, w[2 * l + 1]));
+                        sum[0] = T::mul_add(simd, re, row[at], sum[0]);
+                        sum[1] = T::mul_add(simd, im, row[at + registers], sum[1]);
+                    }
+                }
+                *out = T::vadd(simd, sum[0], sum[1]);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A real sparse matrix applied to every channel: smoothing, degrading, upgrading.
+
+use crate::stencil::{Pattern, Sparse};
+use skyscat_autodiff::{
+    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+};
+use skyscat_num::{Arch, Real, Simd, WithSimd};
+use std::sync::Arc;
+
+/// y_i = Σ_k m_{ik} x_k for every channel, real or complex.
+#[derive(Debug)]
+pub struct Gather {
+    matrix: Arc<Sparse>,
+}
+
+impl Gather {
+    /// The product with a matrix.
+    pub fn new(matrix: Arc<Sparse>) -> Self {
+        Self { matrix }
+    }
+}
+
+impl Operator for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
+        match inputs {
+            [x] if x.rows == self.matrix.columns() => Ok(Shape { rows: self.matrix.rows(), ..*x }),
+            _ => Err(self.refuse(inputs, &format!("one map of {} rows", self.matrix.columns()))),
+        }
+    }
+    fn keeps(&self) -> Keeps {
+        Keeps::Nothing
+    }
+    fn flops(&self, inputs: &[Shape]) -> f64 {
+        (2 * self.matrix.entries() * inputs[0].width()) as f64
+    }
+    fn table_bytes(&self) -> f64 {
+        12.0 * self.matrix.entries() as f64
+    }
+    fn cpu(&self) -> &dyn CpuKernel {
+        self
+    }
+}
+
+impl Kernel for Gather {
+    fn forward<T: Real>(&self, call: Forward<'_, T>) {
+        let x = call.inputs[0];
+        let (pattern, weights) = (&self.matrix.forward, self.matrix.weights.get::<T>());
+        for_rows(call.output, x.stride(), |first, rows| {
+            Arch::new().dispatch(Rows { pattern, weights, x, first, rows, add: false });
+        });
+    }
+
+    fn pullback<T: Real>(&self, call: Pullback<'_, T>) {
+        let x = call.cotangent;
+        let (pattern, weights) = (&self.matrix.backward, self.matrix.backward_weights.get::<T>());
+        for_rows(call.gradient, x.stride(), |first, rows| {
+            Arch::new().dispatch(Rows { pattern, weights, x, first, rows, add: true });
+        });
+    }
+}
+
+struct Rows<'a, T> {
+    pattern: &'a Pattern,
+    weights: &'a [T],
+    x: Field<'a, T>,
+    first: usize,
+    rows: &'a mut [T],
+    add: bool,
+}
+
+impl<T: Real> WithSimd for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let stride = self.x.stride();
+        for (i, out) in self.rows.chunks_exact_mut(stride).enumerate() {
+            let range = self.pattern.entries(self.first + i);
+            let columns = &self.pattern.columns[range.clone()];
+            let weights = &self.weights[range];
+            let out = T::regs_mut::<S>(out);
+            for (block, out) in out.chunks_mut(4).enumerate() {
+                let zero = T::splat(simd, T::default());
+                let mut sum = [zero; 4];
+                if self.add {
+                    sum[..out.len()].copy_from_slice(out);
+                }
+                for (&k, &w) in columns.iter().zip(weights) {
+                    let w = T::splat(simd, w);
+                    let row = T::regs::<S>(&self.x.data[k as usize * stride..][..stride]);
+                    for (sum, x) in sum.iter_mut().zip(&row[4 * block..][..out.len()]) {
+                        *sum = T::mul_add(simd, w, *x, *sum);
+                    }
+                }
+                out.copy_from_slice(&sum[..out.len()]);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Tables that operators read: oriented stencils, sparse matrices and masks.
+
+use crate::WaveletError;
+use skyscat_num::Table;
+
+/// Rows of a sparse matrix: which entries belong to a row, and their columns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pattern {
+    pub(crate) offsets: Vec<u32>,
+    pub(crate) columns: Vec<u32>,
+}
+
+impl Pattern {
+    pub(crate) fn rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub(crate) fn entries(&self, row: usize) -> std::ops::Range<usize> {
+        self.offsets[row] as usize..self.offsets[row + 1] as usize
+    }
+
+    /// The pattern of the transpose, and for each of its entries the index of
+    /// the same entry in `self`. Rows stay in ascending order of columns.
+    fn transpose(&self, columns: usize) -> (Pattern, Vec<u32>) {
+        let mut offsets = vec![0u32; columns + 1];
+        for &c in &self.columns {
+            offsets[c as usize + 1] += 1;
+        }
+        for c in 0..columns {
+            offsets[c + 1] += offsets[c];
+        }
+        let mut next = offsets.clone();
+        let mut rows = vec![0; self.columns.len()];
+        let mut source = vec![0; self.columns.len()];
+        for row in 0..self.rows() {
+            for e in self.entries(row) {
+                let at = &mut next[self.columns[e] as usize];
+                rows[*at as usize] = row as u32;
+                source[*at as usize] = e as u32;
+                *at += 1;
+            }
+        }
+        (Pattern { offsets, columns: rows }, source)
+    }
+}
+
+/// Complex weights of R oriented wavelets on one support a pixel.
+#[derive(Debug)]
+pub struct Stencil {
+    pub(crate) forward: Pattern,
+    pub(crate) backward: Pattern,
+    pub(crate) backward_entry: Vec<u32>,
+    /// `[entry][orientation][re, im]`.
+    pub(crate) weights: Table,
+    pub(crate) orientations: usize,
+}
+
+impl Stencil {
+    /// A square stencil from rows of (column, weights of all orientations as
+    /// re, im pairs).
+    pub fn new(orientations: usize, rows: &[Vec<(u32, Vec<f64>)>]) -> Self {
+        let mut forward = Pattern { offsets: vec![0], columns: Vec::new() };
+        let mut weights = Vec::new();
+        for row in rows {
+            for (column, w) in row {
+                forward.columns.push(*column);
+                weights.extend_from_slice(w);
+            }
+            forward.offsets.push(forward.columns.len() as u32);
+        }
+        let (backward, backward_entry) = forward.transpose(rows.len());
+        Self { forward, backward, backward_entry, weights: Table::new(weights), orientations }
+    }
+
+    /// Number of pixels.
+    pub fn rows(&self) -> usize {
+        self.forward.rows()
+    }
+
+    /// Number of stored entries, all orientations counted once.
+    pub fn entries(&self) -> usize {
+        self.forward.columns.len()
+    }
+
+    /// Number of orientations.
+    pub fn orientations(&self) -> usize {
+        self.orientations
+    }
+
+    /// Columns and weights (`[entry][orientation][re, im]`) of a row.
+    pub fn row(&self, row: usize) -> (&[u32], &[f64]) {
+        let range = self.forward.entries(row);
+        let per = 2 * self.orientations;
+        let weights = &self.weights.get::<f64>()[range.start * per..range.end * per];
+        (&self.forward.columns[range], weights)
+    }
+}
+
+/// A real sparse matrix with its transpose.
+#[derive(Debug)]
+pub struct Sparse {
+    pub(crate) forward: Pattern,
+    pub(crate) weights: Table,
+    pub(crate) backward: Pattern,
+    pub(crate) backward_weights: Table,
+}
+
+impl Sparse {
+    /// A matrix of `columns` columns from rows of (column, weight).
+    pub fn new(columns: usize, rows: &[Vec<(u32, f64)>]) -> Self {
+        let mut forward = Pattern { offsets: vec![0], columns: Vec::new() };
+        let mut weights = Vec::new();
+        for row in rows {
+            forward.columns.extend(row.iter().map(|e| e.0));
+            weights.extend(row.iter().map(|e| e.1));
+            forward.offsets.push(forward.columns.len() as u32);
+        }
+        let (backward, entry) = forward.transpose(columns);
+        let backward_weights = entry.iter().map(|&e| weights[e as usize]).collect();
+        Self {
+            forward,
+            weights: Table::new(weights),
+            backward,
+            backward_weights: Table::new(backward_weights),
+        }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.forward.rows()
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.backward.rows()
+    }
+
+    /// Number of stored entries.
+    pub fn entries(&self) -> usize {
+        self.forward.columns.len()
+    }
+
+    /// Columns and weights of a row.
+    pub fn row(&self, row: usize) -> (&[u32], &[f64]) {
+        let range = self.forward.entries(row);
+        (&self.forward.columns[range.clone()], &self.weights.get::<f64>()[range])
+    }
+
+    /// The product with another matrix: `self` after `first`.
+    ///
+    /// # Panics
+    /// If the sizes do not fit.
+    pub fn after(&self, first: &Sparse) -> Sparse {
+        assert_eq!(self.columns(), first.rows(), "sizes of a matrix product");
+        let rows: Vec<Vec<(u32, f64)>> = (0..self.rows())
+            .map(|r| {
+                let mut sum = std::collections::BTreeMap::new();
+                let (middle, outer) = self.row(r);
+                for (&m, &a) in middle.iter().zip(outer) {
+                    let (columns, inner) = first.row(m as usize);
+                    for (&c, &b) in columns.iter().zip(inner) {
+                        *sum.entry(c).or_insert(0.0) += a * b;
+                    }
+                }
+                sum.into_iter().collect()
+            })
+            .collect();
+        Sparse::new(first.columns(), &rows)
+    }
+
+    /// The matrix applied to one map.
+    ///
+    /// # Panics
+    /// If `x` has not one number a column.
+    pub fn apply(&self, x: &[f64]) -> Vec<f64> {
+        assert_eq!(x.len(), self.columns(), "length of the map");
+        (0..self.rows())
+            .map(|r| {
+                let (columns, weights) = self.row(r);
+                columns.iter().zip(weights).map(|(&c, &w)| w * x[c as usize]).sum()
+            })
+            .collect()
+    }
+}
+
+/// Weights of the pixels in means: one or several masks of one resolution.
+#[derive(Debug)]
+pub struct Masks {
+    /// `[pixel][mask]`, each mask's weights sum to 1.
+    pub(crate) weights: Table,
+    pub(crate) masks: usize,
+    pub(crate) pixels: usize,
+    totals: Vec<f64>,
+}
+
+impl Masks {
+    /// One mask that counts every pixel.
+    pub fn full(pixels: usize) -> Self {
+        Self::new(&[vec![1.0; pixels]]).expect("a full mask is usable")
+    }
+
+    /// Masks from non-negative weights of each pixel.
+    ///
+    /// # Errors
+    /// [`WaveletError::Mask`] for no mask, masks of different lengths, a negative
+    /// or non-finite weight, or a mask without a positive one.
+    pub fn new(masks: &[Vec<f64>]) -> Result<Self, WaveletError> {
+        let refuse = |mask, reason: &str| WaveletError::Mask { mask, reason: reason.to_owned() };
+        let pixels = masks.first().ok_or_else(|| refuse(0, "there is none"))?.len();
+        let mut totals = Vec::new();
+        for (i, mask) in masks.iter().enumerate() {
+            if mask.len() != pixels {
+                return Err(refuse(i, "its length differs from the first mask's"));
+            }
+            if !mask.iter().all(|w| w.is_finite() && *w >= 0.0) {
+                return Err(refuse(i, "a weight is negative or not finite"));
+            }
+            let total: f64 = mask.iter().sum();
+            if total <= 0.0 {
+                return Err(refuse(i, "no pixel has a positive weight"));
+            }
+            totals.push(total);
+        }
+        let weights = (0..pixels)
+            .flat_map(|p| masks.iter().zip(&totals).map(move |(m, t)| m[p] / t))
+            .collect();
+        Ok(Self { weights: Table::new(weights), masks: masks.len(), pixels, totals })
+    }
+
+    /// Number of masks.
+    pub fn masks(&self) -> usize {
+        self.masks
+    }
+
+    /// Number of pixels.
+    pub fn pixels(&self) -> usize {
+        self.pixels
+    }
+
+    /// Sum of each mask's weights as given.
+    pub fn totals(&self) -> &[f64] {
+        &self.totals
+    }
+}
