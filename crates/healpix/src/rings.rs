@@ -40,10 +40,18 @@ pub fn ring(nside: Nside, index: usize) -> Ring {
         (n_phi, PI / n_phi as f64, (1.0 - t, (t * (2.0 - t)).sqrt()))
     } else {
         let z = 4.0 / 3.0 - 2.0 * mirror as f64 / (3.0 * nf);
-        let phi0 = if (i - n).is_multiple_of(2) { PI / (4.0 * nf) } else { 0.0 };
+        let phi0 = if (i - n).is_multiple_of(2) {
+            PI / (4.0 * nf)
+        } else {
+            0.0
+        };
         (4 * n, phi0, (z, ((1.0 - z) * (1.0 + z)).sqrt()))
     };
-    let (cos_theta, sin_theta) = if i <= 2 * n { north } else { (-north.0, north.1) };
+    let (cos_theta, sin_theta) = if i <= 2 * n {
+        north
+    } else {
+        (-north.0, north.1)
+    };
     let first = if i < n {
         2 * i * (i - 1)
     } else if i <= 3 * n {
@@ -51,7 +59,14 @@ pub fn ring(nside: Nside, index: usize) -> Ring {
     } else {
         12 * n * n - 2 * mirror * (mirror + 1)
     };
-    Ring { first, n_phi, phi0_rad, theta_rad: sin_theta.atan2(cos_theta), cos_theta, sin_theta }
+    Ring {
+        first,
+        n_phi,
+        phi0_rad,
+        theta_rad: sin_theta.atan2(cos_theta),
+        cos_theta,
+        sin_theta,
+    }
 }
 
 /// All 4·nside − 1 rings, north to south.
