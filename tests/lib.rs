@@ -88,10 +88,7 @@ pub fn relative_error(a: &[f64], b: &[f64]) -> f64 {
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn relative_error_complex(
-    a: &[num_complex::Complex64],
-    b: &[num_complex::Complex64],
-) -> f64 {
+pub fn relative_error_complex(a: &[num_complex::Complex64], b: &[num_complex::Complex64]) -> f64 {
     let parts = |z: &[num_complex::Complex64]| -> Vec<f64> {
         z.iter().flat_map(|z| [z.re, z.im]).collect()
     };

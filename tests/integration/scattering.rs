@@ -124,7 +124,8 @@ fn healpixml_orientation_tables_and_coefficients() {
             let check = |table: &skyscat_wavelet::RotationTable, expected: &[f64]| {
                 let groups = table.groups();
                 let mut worst = 0.0f64;
-                for (i, weights) in expected[..table.pixels() * groups * 16].chunks(16).enumerate() {
+                for (i, weights) in expected[..table.pixels() * groups * 16].chunks(16).enumerate()
+                {
                     for (k, w) in weights.iter().enumerate() {
                         let ours = table.weight(i / groups, i % groups, k % 4, k / 4);
                         worst = worst.max((ours - w).abs());
@@ -135,8 +136,7 @@ fn healpixml_orientation_tables_and_coefficients() {
             let first = reals(&mut npz, &format!("cmat_{theirs}_{level}"));
             let second = reals(&mut npz, &format!("cmat2_{theirs}_{level}"));
             let o = &found[ours];
-            let errors =
-                (check(&o.first()[level], &first), check(&o.second()[level], &second));
+            let errors = (check(&o.first()[level], &first), check(&o.second()[level], &second));
             assert!(errors.0 <= 1e-6 && errors.1 <= 1e-6, "{ours} level {level}: {errors:?}");
             let wrong = &found[if ours == "Q" { "U" } else { "Q" }];
             assert!(check(&wrong.first()[level], &first) > 1e-3, "must fail");
@@ -197,8 +197,7 @@ fn paper_coefficients_with_own_normalisation() {
 fn masked_coefficients() {
     let Some(set) = peer_set() else { return };
     let mut npz = shared_npz("masked", "fixtures/healpixml/masked_var_k3.npz").unwrap();
-    let masks: Vec<Vec<f64>> =
-        reals(&mut npz, "mask").chunks(3072).map(<[f64]>::to_vec).collect();
+    let masks: Vec<Vec<f64>> = reals(&mut npz, "mask").chunks(3072).map(<[f64]>::to_vec).collect();
     let maps = set.slice_axis(Axis(0), (0..3).into()).to_owned();
     let tables = compute(Config::healpixml(), &masks, &maps, &BTreeMap::new());
     for kind in [Kind::S1, Kind::S2, Kind::S3, Kind::S4] {
@@ -312,10 +311,7 @@ fn bad_requests_are_refused() {
     let error = Scattering::new(nside, Config::campeti2025(), &[vec![1.0; 12]]).unwrap_err();
     assert!(matches!(error, ScatteringError::Size { .. }), "{error}");
     let own = Config { normalisation: Normalisation::Own, ..Config::healpixml() };
-    assert!(matches!(
-        Scattering::new(nside, own, &[]),
-        Err(ScatteringError::Combination { .. })
-    ));
+    assert!(matches!(Scattering::new(nside, own, &[]), Err(ScatteringError::Combination { .. })));
     let plan = Scattering::new(nside, Config::campeti2025(), &[]).unwrap();
     let par = Par::new(1).unwrap();
     let maps = Array3::zeros((1, 2, 3072));

@@ -114,7 +114,10 @@ fn run(x: &Array2<f64>, channels: usize, chain: Vec<Arc<dyn Operator>>) -> Vec<f
     let variables: Vec<f64> = x.t().iter().copied().collect();
     program.evaluate(&variables);
     let (shape, out) = program.output("out").unwrap();
-    (0..maps).flat_map(|m| (0..shape.reals()).map(move |i| (m, i))).map(|(m, i)| out[i * maps + m]).collect()
+    (0..maps)
+        .flat_map(|m| (0..shape.reals()).map(move |i| (m, i)))
+        .map(|(m, i)| out[i * maps + m])
+        .collect()
 }
 
 fn to_complex(parts: &[f64]) -> Vec<Complex64> {
@@ -246,10 +249,7 @@ fn bad_tables_are_refused() {
     assert!(matches!(error, WaveletError::Orientations { given: 3, .. }), "{error}");
     let none = FilterBank { orientations: 0, ..FilterBank::campeti2025() };
     assert!(sphere::wavelets(nside(4), &none).is_err());
-    assert!(matches!(
-        KernelSize::from_side(4),
-        Err(WaveletError::KernelSize { given: 4 })
-    ));
+    assert!(matches!(KernelSize::from_side(4), Err(WaveletError::KernelSize { given: 4 })));
     for bad in [vec![], vec![vec![0.0; 12]], vec![vec![-1.0; 12]], vec![vec![f64::NAN; 12]]] {
         assert!(matches!(Masks::new(&bad), Err(WaveletError::Mask { .. })));
     }

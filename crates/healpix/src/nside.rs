@@ -1,5 +1,6 @@
-//! The resolution parameter and the errors of this crate.
+//! The resolution parameter.
 
+use crate::HealpixError;
 use std::fmt;
 
 /// A resolution: a power of two from 1 to 8192.
@@ -62,7 +63,7 @@ impl Nside {
 
     /// Half the resolution, or `None` at nside 1.
     pub fn coarser(self) -> Option<Self> {
-        (self.0 > 1).then(|| Self(self.0 / 2))
+        (self.0 > 1).then_some(Self(self.0 / 2))
     }
 
     /// Twice the resolution.
@@ -78,24 +79,4 @@ impl fmt::Display for Nside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// What can be wrong with a geometry request or a map set.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HealpixError {
-    /// A resolution that is not a power of two in range.
-    #[error("nside {given} is not allowed: it must be a power of two from 1 to {}", Nside::MAX)]
-    Nside {
-        /// The value given.
-        given: usize,
-    },
-    /// A pixel count that belongs to no resolution.
-    #[error(
-        "{given} pixels are not a HEALPix map: the count must be 12·nside² with nside a power of two (12, 48, 192, 768, 3072, …)"
-    )]
-    PixelCount {
-        /// The value given.
-        given: usize,
-    },
 }

@@ -76,7 +76,13 @@ impl<'a> Describer<'a> {
         let s0 = self.spread(nodes.image)?;
         Ok(Coefficients {
             name: field.name.clone(),
-            blocks: blocks([(Kind::S0, s0), (Kind::S1, s1), (Kind::S2, s2), (Kind::S3, s3), (Kind::S4, s4)]),
+            blocks: blocks([
+                (Kind::S0, s0),
+                (Kind::S1, s1),
+                (Kind::S2, s2),
+                (Kind::S3, s3),
+                (Kind::S4, s4),
+            ]),
         })
     }
 
@@ -84,11 +90,7 @@ impl<'a> Describer<'a> {
     ///
     /// # Errors
     /// [`ScatteringError`] if a field or its orientations do not fit the plan.
-    pub fn cross(
-        &mut self,
-        a: &Field<'_>,
-        b: &Field<'_>,
-    ) -> Result<Coefficients, ScatteringError> {
+    pub fn cross(&mut self, a: &Field<'_>, b: &Field<'_>) -> Result<Coefficients, ScatteringError> {
         let (na, nb) = (self.nodes(a)?, self.nodes(b)?);
         let replaced = self.peer_moduli(&nb, b.orientation)?;
         let nb4 = replaced.as_ref().unwrap_or(&nb);
@@ -316,8 +318,7 @@ impl<'a> Describer<'a> {
                 let degrade = self.scattering.levels[j3 - 1].degrade.clone();
                 let degrade = degrade.expect("a coarser level follows");
                 let modulus = self.graph.apply_shared(degrade, &[nodes.moduli[j3 - 1]])?;
-                let d =
-                    self.scattering.convolve_modulus(self.graph, modulus, j3, orientation)?;
+                let d = self.scattering.convolve_modulus(self.graph, modulus, j3, orientation)?;
                 row = vec![d; j3];
             }
             row.push(nodes.moduli_convolved[j3][j3]);

@@ -1,8 +1,6 @@
 //! Small operators on coefficients: normalisation and the moments of S0.
 
-use skyscat_autodiff::{
-    CpuKernel, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape,
-};
+use skyscat_autodiff::{CpuKernel, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape};
 use skyscat_num::Real;
 
 /// Divides coefficients by powers: x_c/√(p_{a(c)} q_{b(c)}), or x_c/√p_{a(c)}

@@ -30,12 +30,22 @@ pub struct OrientationConfig {
 impl OrientationConfig {
     /// All maps, smoothed over one level.
     pub fn campeti2025() -> Self {
-        Self { first_map_only: false, smoothing_levels: 1, plain_pyramid: false, turn_amplitudes: false }
+        Self {
+            first_map_only: false,
+            smoothing_levels: 1,
+            plain_pyramid: false,
+            turn_amplitudes: false,
+        }
     }
 
     /// What HealpixML 1.0.0 does.
     pub fn healpixml() -> Self {
-        Self { first_map_only: true, smoothing_levels: 0, plain_pyramid: true, turn_amplitudes: true }
+        Self {
+            first_map_only: true,
+            smoothing_levels: 0,
+            plain_pyramid: true,
+            turn_amplitudes: true,
+        }
     }
 
     /// The one that goes with a definition.
@@ -177,8 +187,7 @@ impl Finder<'_> {
                 let smooth = self.smoothing(level.nside)?;
                 let (cosine, sine) =
                     (smoothed(&smooth, cosine, groups), smoothed(&smooth, sine, groups));
-                let phases: Vec<f64> =
-                    sine.iter().zip(&cosine).map(|(s, c)| s.atan2(*c)).collect();
+                let phases: Vec<f64> = sine.iter().zip(&cosine).map(|(s, c)| s.atan2(*c)).collect();
                 Ok(Arc::new(RotationTable::from_phases(r, groups, &phases)))
             })
             .collect()

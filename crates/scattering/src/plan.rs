@@ -38,11 +38,7 @@ impl Scattering {
     /// # Errors
     /// [`ScatteringError`] for settings that contradict each other, an impossible
     /// number of scales, or masks of a wrong length or without weight.
-    pub fn new(
-        nside: Nside,
-        config: Config,
-        masks: &[Vec<f64>],
-    ) -> Result<Self, ScatteringError> {
+    pub fn new(nside: Nside, config: Config, masks: &[Vec<f64>]) -> Result<Self, ScatteringError> {
         config.check()?;
         let allowed = nside.order() as usize;
         let scales = config.scales.unwrap_or(allowed);
@@ -63,7 +59,8 @@ impl Scattering {
             _ => {
                 let matrix = sphere::upgrading(nside, upgrades)?;
                 let masks = masks.iter().map(|m| matrix.apply(m)).collect();
-                let fine = Nside::new(nside.get() << upgrades).map_err(skyscat_wavelet::WaveletError::from)?;
+                let fine = Nside::new(nside.get() << upgrades)
+                    .map_err(skyscat_wavelet::WaveletError::from)?;
                 let operator: Arc<dyn Operator> = Arc::new(Gather::new(Arc::new(matrix)));
                 (Some(operator), fine, masks)
             }

@@ -17,7 +17,7 @@ mod stencil;
 pub use bank::{FilterBank, Frame, KernelSize, WaveletError};
 pub use grid::sphere;
 pub use operators::{
-    Centre, ConjugateProduct, Convolve, Gather, MaskedMean, Modulus, Moment, MomentShape,
-    RealPart, Rotate, RotationTable, SignedRoot,
+    Centre, ConjugateProduct, Convolve, Gather, MaskedMean, Modulus, Moment, MomentShape, RealPart,
+    Rotate, RotationTable, SignedRoot,
 };
 pub use stencil::{Masks, Sparse, Stencil};

@@ -108,9 +108,7 @@ pub fn smoothing(nside: Nside, size: KernelSize) -> Sparse {
 /// # Errors
 /// [`WaveletError::Healpix`] at nside 1, which has no coarser resolution.
 pub fn degrading(nside: Nside) -> Result<Sparse, WaveletError> {
-    let coarse = nside
-        .coarser()
-        .ok_or(skyscat_healpix::HealpixError::Nside { given: 0 })?;
+    let coarse = nside.coarser().ok_or(skyscat_healpix::HealpixError::Nside { given: 0 })?;
     let rows: Vec<Vec<(u32, f64)>> = (0..coarse.npix())
         .map(|pixel| children(pixel, 1).map(|child| (child as u32, 0.25)).collect())
         .collect();

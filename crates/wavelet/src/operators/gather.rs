@@ -2,7 +2,7 @@
 
 use crate::stencil::{Pattern, Sparse};
 use skyscat_autodiff::{
-    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+    CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
 use skyscat_num::{Arch, Real, Simd, WithSimd};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::stencil::Masks;
 use rayon::prelude::*;
 use skyscat_autodiff::{
-    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+    CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
 use skyscat_num::{Arch, Real, Simd, WithSimd, chunk_rows, tree_sum};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::stencil::Masks;
 use rayon::prelude::*;
 use skyscat_autodiff::{
-    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+    CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
 use skyscat_num::{Arch, Real, Simd, WithSimd, chunk_rows, tree_sum};
 use std::sync::Arc;
@@ -282,10 +282,8 @@ impl<T: Real> Spread<'_, T> {
             let (sr, si) = (T::vmul(simd, signed, re), T::vmul(simd, signed, im));
             for (n, sum) in sum.iter_mut().enumerate() {
                 let pair = base + (o + n) * out_step + k * other_step;
-                let (gr, gi) = (
-                    g[2 * registers * pair + lane],
-                    g[2 * registers * pair + lane + registers],
-                );
+                let (gr, gi) =
+                    (g[2 * registers * pair + lane], g[2 * registers * pair + lane + registers]);
                 sum[0] = T::mul_add(simd, gr, wr, sum[0]);
                 sum[0] = T::neg_mul_add(simd, gi, si, sum[0]);
                 sum[1] = T::mul_add(simd, gr, wi, sum[1]);

@@ -1,7 +1,7 @@
 //! Operators on each pixel alone: modulus, conjugate product, signed root.
 
 use skyscat_autodiff::{
-    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+    CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
 use skyscat_num::{Arch, Real, Simd, WithSimd};
 
@@ -287,7 +287,8 @@ impl Operator for RealPart {
 impl Kernel for RealPart {
     fn forward<T: Real>(&self, call: Forward<'_, T>) {
         let z = call.inputs[0];
-        for (out, z) in call.output.chunks_exact_mut(z.lanes).zip(z.data.chunks_exact(2 * z.lanes)) {
+        for (out, z) in call.output.chunks_exact_mut(z.lanes).zip(z.data.chunks_exact(2 * z.lanes))
+        {
             out.copy_from_slice(&z[..out.len()]);
         }
     }

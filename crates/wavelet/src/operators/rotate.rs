@@ -1,7 +1,7 @@
 //! Orientations counted from a direction that each pixel has of its own.
 
 use skyscat_autodiff::{
-    CpuKernel, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+    CpuKernel, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
 use skyscat_num::{Arch, Real, Simd, Table, WithSimd};
 use std::sync::Arc;
@@ -95,8 +95,7 @@ impl Operator for Rotate {
         "rotate-orientations"
     }
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
-        let (rows, channels) =
-            (self.table.pixels(), self.table.groups * self.table.orientations);
+        let (rows, channels) = (self.table.pixels(), self.table.groups * self.table.orientations);
         match inputs {
             [x] if x.rows == rows && x.channels == channels => Ok(*x),
             _ => Err(self.refuse(inputs, &format!("{rows} rows of {channels} channels"))),
