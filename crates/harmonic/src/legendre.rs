@@ -1,0 +1,414 @@
+//! Sums over degrees at fixed order: coefficients to ring Fourier modes, and back.
+//!
+//! A northern ring and its mirror share λ up to sign, so sums run over ring pairs:
+//! with the class (ℓ + m + s) mod 2, P = Σ_even W a + Σ_odd X a′ and
+//! M = Σ_odd W a + Σ_even X a′ give north = P + M and south = P − M, where
+//! a′ = (iB, −iE) is the twin of a = (E, B).
+
+use crate::Modes;
+use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
+use crate::sample::{Kernels, Panel, Sample};
+use pulp::{Simd, WithSimd};
+
+/// Degrees per panel: a panel and its coefficient rows stay near the core.
+const CHUNK: usize = 64;
+
+/// Where coefficient lanes and signal lanes of one batch lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lanes {
+    /// Maps in the batch.
+    pub(crate) batch: usize,
+    /// 1 for spin 0, else 2.
+    pub(crate) components: usize,
+    /// Numbers in a caller's coefficient row, components × (re, im) × batch.
+    pub(crate) row: usize,
+    /// The same, padded to whole registers.
+    pub(crate) padded: usize,
+    /// Real signals in a pixel, components × batch.
+    pub(crate) signals: usize,
+    /// The same, padded to whole octets.
+    pub(crate) signals_padded: usize,
+}
+
+impl Lanes {
+    pub(crate) fn new<T: Kernels>(components: usize, batch: usize) -> Self {
+        let signals = components * batch;
+        Self {
+            batch,
+            components,
+            row: 2 * signals,
+            padded: (2 * signals).next_multiple_of(T::PAD),
+            signals,
+            signals_padded: signals.next_multiple_of(8),
+        }
+    }
+
+    /// Numbers of one ring pair at one order: (north, south) × (re, im) × signals.
+    pub(crate) fn pair(&self) -> usize {
+        4 * self.signals_padded
+    }
+}
+
+/// Stored λ of one order.
+#[derive(Debug)]
+struct Column<T> {
+    values: Vec<T>,
+    /// For each block of rings: first degree index that counts, offset of its row.
+    blocks: Vec<(usize, usize)>,
+}
+
+/// Everything the sums over degrees need.
+#[derive(Debug)]
+pub(crate) struct Legendre<T> {
+    modes: Modes,
+    spin: usize,
+    pairs: usize,
+    blocks: Vec<Colatitudes>,
+    m_end: Vec<usize>,
+    columns: Option<Vec<Column<T>>>,
+}
+
+/// Working memory of one thread.
+#[derive(Debug)]
+pub(crate) struct DegreeBuffer<T> {
+    steps: Steps,
+    coef: Vec<T>,
+    twin: Vec<T>,
+    panel: Vec<T>,
+    sums: Vec<T>,
+}
+
+impl<T: Sample> DegreeBuffer<T> {
+    pub(crate) fn new(modes: Modes, lanes: Lanes) -> Self {
+        let rows = vec![T::zero(); (modes.lmax() + 1) * lanes.padded];
+        Self {
+            steps: Steps::with_capacity(modes.lmax()),
+            twin: if lanes.components == 2 { rows.clone() } else { Vec::new() },
+            coef: rows,
+            panel: vec![T::zero(); CHUNK * 2 * RINGS],
+            sums: vec![T::zero(); 2 * RINGS * lanes.padded],
+        }
+    }
+}
+
+impl<T: Sample> Legendre<T> {
+    /// `pairs` gives (1 − cos θ, sin θ) of the northern rings and the equator.
+    pub(crate) fn new(modes: Modes, spin: usize, pairs: &[(f64, f64)]) -> Self {
+        let blocks: Vec<_> = pairs
+            .chunks(RINGS)
+            .map(|chunk| {
+                let mut block = Colatitudes { below_one: [1.0; RINGS], sin: [1.0; RINGS] };
+                for (i, &(below_one, sin)) in chunk.iter().enumerate() {
+                    (block.below_one[i], block.sin[i]) = (below_one, sin);
+                }
+                block
+            })
+            .collect();
+        let m_end = pairs
+            .chunks(RINGS)
+            .map(|chunk| {
+                let &(below_one, sin) = chunk.last().expect("chunks are not empty");
+                order_limit(modes.lmax(), spin, 1.0 - below_one, sin).min(modes.mmax()) + 1
+            })
+            .collect();
+        Self { modes, spin, pairs: pairs.len(), blocks, m_end, columns: None }
+    }
+
+    /// Bytes the tables would take.
+    pub(crate) fn table_bytes(&self) -> usize {
+        let degrees: usize = (0..=self.modes.mmax())
+            .map(|m| {
+                let blocks = self.m_end.iter().filter(|&&end| end > m).count();
+                blocks * (self.modes.lmax() + 1).saturating_sub(m.max(self.spin))
+            })
+            .sum();
+        degrees * self.height() * size_of::<T>()
+    }
+
+    /// Computes and keeps all λ.
+    pub(crate) fn tabulate(&mut self) {
+        let mut steps = Steps::with_capacity(self.modes.lmax());
+        let columns = (0..=self.modes.mmax())
+            .map(|m| {
+                steps.fill(m, self.spin, self.modes.lmax());
+                self.column(m, &steps)
+            })
+            .collect();
+        self.columns = Some(columns);
+    }
+
+    fn column(&self, m: usize, steps: &Steps) -> Column<T> {
+        let degrees = self.degrees(m);
+        let mut values = Vec::new();
+        let blocks = self
+            .blocks
+            .iter()
+            .zip(&self.m_end)
+            .map(|(block, &end)| {
+                let offset = values.len();
+                if m >= end || degrees == 0 {
+                    return (degrees, offset);
+                }
+                let mut ladder = Ladder::start(steps, block);
+                let mut first = 0;
+                while first < degrees && !ladder.active() {
+                    ladder.advance(steps, block);
+                    first += 1;
+                }
+                for _ in first..degrees {
+                    let rows = ladder.rows(self.spin);
+                    let kept = &rows.as_flattened()[..self.height()];
+                    values.extend(kept.iter().map(|&v| T::narrow(v)));
+                    ladder.advance(steps, block);
+                }
+                (first, offset)
+            })
+            .collect();
+        Column { values, blocks }
+    }
+
+    /// First order that ring pair `pair` does not need.
+    pub(crate) fn m_end(&self, pair: usize) -> usize {
+        self.m_end[pair / RINGS]
+    }
+
+    fn height(&self) -> usize {
+        if self.spin > 0 { 2 * RINGS } else { RINGS }
+    }
+
+    fn degrees(&self, m: usize) -> usize {
+        (self.modes.lmax() + 1).saturating_sub(m.max(self.spin))
+    }
+
+    /// Calls `work(panel, degree index)` for the panels of one order and block.
+    #[inline(always)]
+    fn each_panel(
+        &self,
+        (m, block): (usize, usize),
+        lanes: usize,
+        steps: &Steps,
+        room: &mut [T],
+        mut work: impl FnMut(Panel<'_, T>, usize),
+    ) {
+        let (degrees, height) = (self.degrees(m), self.height());
+        let (spin, first_class) = (self.spin > 0, m.max(self.spin) + m + self.spin);
+        if let Some(columns) = &self.columns {
+            let (mut at, mut offset) = columns[m].blocks[block];
+            while at < degrees {
+                let count = CHUNK.min(degrees - at);
+                let table = &columns[m].values[offset..][..count * height];
+                work(Panel { table, spin, parity: (first_class + at) % 2, lanes }, at);
+                (at, offset) = (at + count, offset + count * height);
+            }
+            return;
+        }
+        let colatitudes = &self.blocks[block];
+        let mut ladder = Ladder::start(steps, colatitudes);
+        let mut at = 0;
+        while at < degrees && !ladder.active() {
+            ladder.advance(steps, colatitudes);
+            at += 1;
+        }
+        while at < degrees {
+            let count = CHUNK.min(degrees - at);
+            for row in room.chunks_exact_mut(height).take(count) {
+                let values = ladder.rows(self.spin);
+                for (kept, values) in row.chunks_exact_mut(RINGS).zip(&values) {
+                    for i in 0..RINGS {
+                        kept[i] = T::narrow(values[i]);
+                    }
+                }
+                ladder.advance(steps, colatitudes);
+            }
+            let table = &room[..count * height];
+            work(Panel { table, spin, parity: (first_class + at) % 2, lanes }, at);
+            at += count;
+        }
+    }
+}
+
+/// Largest order with a value above rounding at this colatitude.
+///
+/// m² − 2ms|cos θ| + s² = (lmax sin θ + max(100, 0.01 lmax))².
+fn order_limit(lmax: usize, spin: usize, cos: f64, sin: f64) -> usize {
+    let (l, s) = (lmax as f64, spin as f64);
+    let reach = l * sin + (0.01 * l).max(100.0);
+    (s * cos + (reach * reach - s * s * sin * sin).sqrt()).ceil() as usize
+}
+
+/// Coefficients of one order → Fourier modes of all ring pairs.
+pub(crate) struct Forward<'a, T> {
+    pub(crate) legendre: &'a Legendre<T>,
+    pub(crate) lanes: Lanes,
+    pub(crate) m: usize,
+    /// Coefficients ℓ = m..=lmax: `[ℓ][component][re, im][map]`.
+    pub(crate) coefficients: &'a [T],
+    /// `[pair][north, south][re, im][signal]`.
+    pub(crate) rows: &'a mut [T],
+    pub(crate) buffer: &'a mut DegreeBuffer<T>,
+}
+
+impl<T: Sample> WithSimd for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { legendre, lanes, m, coefficients, rows, buffer } = self;
+        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+        let degrees = legendre.degrees(m);
+        if legendre.columns.is_none() {
+            steps.fill(m, legendre.spin, legendre.modes.lmax());
+        }
+        let skipped = legendre.modes.lmax() + 1 - m - degrees;
+        let source = coefficients.chunks_exact(lanes.row).skip(skipped);
+        for (kept, row) in coef.chunks_exact_mut(lanes.padded).zip(source) {
+            kept[..lanes.row].copy_from_slice(row);
+        }
+        if legendre.spin > 0 {
+            let source = coef.chunks_exact(lanes.padded).take(degrees);
+            for (kept, row) in twin.chunks_exact_mut(lanes.padded).zip(source) {
+                turn(&mut kept[..lanes.row], &row[..lanes.row], lanes.batch);
+            }
+        }
+        for block in 0..legendre.blocks.len() {
+            if m >= legendre.m_end[block] {
+                continue;
+            }
+            sums.fill(T::zero());
+            legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
+                let from = at * lanes.padded;
+                let twin = if panel.spin { &twin[from..] } else { &twin[..] };
+                T::synthesis(simd, panel, &coef[from..], twin, sums);
+            });
+            let (plus, minus) = sums.split_at(RINGS * lanes.padded);
+            let pairs = rows[block * RINGS * lanes.pair()..].chunks_exact_mut(lanes.pair());
+            let sums = plus.chunks_exact(lanes.padded).zip(minus.chunks_exact(lanes.padded));
+            for (pair, (plus, minus)) in pairs.zip(sums) {
+                let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
+                each_part(lanes, |part, signal| {
+                    let (p, m) = (&plus[part.clone()], &minus[part]);
+                    let n = &mut north[signal.clone()];
+                    let s = &mut south[signal];
+                    for (((n, s), &p), &m) in n.iter_mut().zip(s).zip(p).zip(m) {
+                        *n = p + m;
+                        *s = p - m;
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Fourier modes of all ring pairs → coefficients of one order.
+pub(crate) struct Adjoint<'a, T> {
+    pub(crate) legendre: &'a Legendre<T>,
+    pub(crate) lanes: Lanes,
+    pub(crate) m: usize,
+    /// All rows, `[pair][m][north, south][re, im][signal]`.
+    pub(crate) rows: &'a [T],
+    /// Multiplies the result.
+    pub(crate) weight: T,
+    /// Coefficients ℓ = m..=lmax: `[ℓ][component][re, im][map]`.
+    pub(crate) coefficients: &'a mut [T],
+    pub(crate) buffer: &'a mut DegreeBuffer<T>,
+}
+
+impl<T: Sample> WithSimd for Adjoint<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { legendre, lanes, m, rows, weight, coefficients, buffer } = self;
+        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+        let degrees = legendre.degrees(m);
+        if legendre.columns.is_none() {
+            steps.fill(m, legendre.spin, legendre.modes.lmax());
+        }
+        coef[..degrees * lanes.padded].fill(T::zero());
+        if legendre.spin > 0 {
+            twin[..degrees * lanes.padded].fill(T::zero());
+        }
+        let orders = legendre.modes.mmax() + 1;
+        for block in 0..legendre.blocks.len() {
+            if m >= legendre.m_end[block] {
+                continue;
+            }
+            sums.fill(T::zero());
+            let (plus, minus) = sums.split_at_mut(RINGS * lanes.padded);
+            let sums_of = plus
+                .chunks_exact_mut(lanes.padded)
+                .zip(minus.chunks_exact_mut(lanes.padded));
+            let inside = block * RINGS..legendre.pairs.min((block + 1) * RINGS);
+            for (pair, (plus, minus)) in inside.zip(sums_of) {
+                let pair = &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
+                let (north, south) = pair.split_at(2 * lanes.signals_padded);
+                each_part(lanes, |part, signal| {
+                    let (n, s) = (&north[signal.clone()], &south[signal]);
+                    let p = &mut plus[part.clone()];
+                    let m = &mut minus[part];
+                    for (((p, m), &n), &s) in p.iter_mut().zip(m).zip(n).zip(s) {
+                        *p = n + s;
+                        *m = n - s;
+                    }
+                });
+            }
+            legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
+                let from = at * lanes.padded;
+                let twin = if panel.spin { &mut twin[from..] } else { &mut twin[..] };
+                T::adjoint(simd, panel, sums, &mut coef[from..], twin);
+            });
+        }
+        let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;
+        let (blank, kept) = coefficients.split_at_mut(skipped);
+        blank.fill(T::zero());
+        let kept = kept.chunks_exact_mut(lanes.row);
+        for (at, (out, row)) in kept.zip(coef.chunks_exact(lanes.padded)).enumerate() {
+            out.copy_from_slice(&row[..lanes.row]);
+            if legendre.spin > 0 {
+                turn_back(out, &twin[at * lanes.padded..][..lanes.row], lanes.batch);
+            }
+            for value in out {
+                *value = *value * weight;
+            }
+        }
+    }
+}
+
+/// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
+#[inline(always)]
+fn each_part(
+    lanes: Lanes,
+    mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>),
+) {
+    for component in 0..lanes.components {
+        for part in 0..2 {
+            let lane = (2 * component + part) * lanes.batch;
+            let signal = part * lanes.signals_padded + component * lanes.batch;
+            work(lane..lane + lanes.batch, signal..signal + lanes.batch);
+        }
+    }
+}
+
+/// `twin = (iB, −iE)` of `row = (E, B)`.
+#[inline(always)]
+fn turn<T: Sample>(twin: &mut [T], row: &[T], batch: usize) {
+    let (b_im, b_re) = (&row[3 * batch..], &row[2 * batch..3 * batch]);
+    let (e_im, e_re) = (&row[batch..2 * batch], &row[..batch]);
+    for i in 0..batch {
+        twin[i] = -b_im[i];
+        twin[batch + i] = b_re[i];
+        twin[2 * batch + i] = e_im[i];
+        twin[3 * batch + i] = -e_re[i];
+    }
+}
+
+/// Adds the transpose of [`turn`].
+#[inline(always)]
+fn turn_back<T: Sample>(row: &mut [T], twin: &[T], batch: usize) {
+    for i in 0..batch {
+        row[i] = row[i] - twin[3 * batch + i];
+        row[batch + i] = row[batch + i] + twin[2 * batch + i];
+        row[2 * batch + i] = row[2 * batch + i] + twin[batch + i];
+        row[3 * batch + i] = row[3 * batch + i] - twin[i];
+    }
+}

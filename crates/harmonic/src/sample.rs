@@ -1,0 +1,263 @@
+//! The two data types, f64 and f32, and their register kernels.
+
+use crate::recurrence::RINGS;
+use pulp::Simd;
+use std::fmt::Debug;
+
+/// Data type of maps and coefficients: `f64` or `f32` (sealed).
+///
+/// Recurrences run in f64 for both; f32 concerns data, table storage, sums over
+/// degrees and ring FFTs.
+pub trait Sample: Kernels + rustfft::FftNum + Default + Debug {}
+
+impl Sample for f64 {}
+impl Sample for f32 {}
+
+/// Rows of λ on eight rings for consecutive degrees.
+///
+/// `table[degree][W or X][ring]`; degree index 0 has parity class `parity`
+/// = (ℓ + m + s) mod 2. Coefficient rows have `lanes` numbers, a multiple of
+/// [`Kernels::PAD`].
+#[derive(Clone, Copy, Debug)]
+pub struct Panel<'a, T> {
+    pub(crate) table: &'a [T],
+    pub(crate) spin: bool,
+    pub(crate) parity: usize,
+    pub(crate) lanes: usize,
+}
+
+impl<T> Panel<'_, T> {
+    #[inline(always)]
+    fn rows(&self) -> usize {
+        if self.spin { 2 * RINGS } else { RINGS }
+    }
+}
+
+/// Sums of table rows times coefficient rows, in registers.
+pub trait Kernels: Copy + Send + Sync + 'static {
+    /// Row lengths are multiples of this.
+    const PAD: usize;
+
+    /// Nearest value.
+    fn narrow(value: f64) -> Self;
+
+    /// Exact value.
+    fn widen(self) -> f64;
+
+    /// a·b + c, rounded once.
+    fn fused(self, b: Self, c: Self) -> Self;
+
+    /// `sums[class][ring] += Σ_ℓ W coef[ℓ] (ℓ of the class) + X twin[ℓ] (of the other)`.
+    fn synthesis<S: Simd>(
+        simd: S,
+        panel: Panel<'_, Self>,
+        coef: &[Self],
+        twin: &[Self],
+        sums: &mut [Self],
+    );
+
+    /// `coef[ℓ] += Σ_ring W sums[class]`, `twin[ℓ] += Σ_ring X sums[other class]`.
+    fn adjoint<S: Simd>(
+        simd: S,
+        panel: Panel<'_, Self>,
+        sums: &[Self],
+        coef: &mut [Self],
+        twin: &mut [Self],
+    );
+}
+
+macro_rules! kernels {
+    ($type:ty, $module:ident, $pad:literal, $vector:ident, $lanes:ident, $view:ident, $view_mut:ident, $splat:ident, $fma:ident) => {
+        mod $module {
+            use super::*;
+
+            /// Adds the degrees `first, first + 2, …` of one kind of row to registers.
+            #[inline(always)]
+            fn gather<S: Simd, const NV: usize>(
+                simd: S,
+                panel: &Panel<'_, $type>,
+                first: usize,
+                kind: usize,
+                rows: &[S::$vector],
+                at: usize,
+                registers: &mut [[S::$vector; NV]; RINGS],
+            ) {
+                let width = panel.lanes / S::$lanes;
+                let height = panel.rows();
+                let tables = panel.table.chunks_exact(height).skip(first).step_by(2);
+                let rows = rows.chunks_exact(width).skip(first).step_by(2);
+                for (table, row) in tables.zip(rows) {
+                    let lambda: &[$type; RINGS] =
+                        table[kind * RINGS..][..RINGS].try_into().expect("eight rings");
+                    let row: &[S::$vector; NV] =
+                        row[at..][..NV].try_into().expect("whole registers");
+                    for (sum, &value) in registers.iter_mut().zip(lambda) {
+                        let value = simd.$splat(value);
+                        for (sum, &a) in sum.iter_mut().zip(row) {
+                            *sum = simd.$fma(value, a, *sum);
+                        }
+                    }
+                }
+            }
+
+            #[inline(always)]
+            fn synthesis_columns<S: Simd, const NV: usize>(
+                simd: S,
+                panel: &Panel<'_, $type>,
+                coef: &[S::$vector],
+                twin: &[S::$vector],
+                sums: &mut [S::$vector],
+                at: usize,
+            ) {
+                let width = panel.lanes / S::$lanes;
+                for class in 0..2 {
+                    let sums = &mut sums[class * RINGS * width..][..RINGS * width];
+                    let mut registers = [[simd.$splat(0.0); NV]; RINGS];
+                    for (register, sum) in registers.iter_mut().zip(sums.chunks_exact(width)) {
+                        register.copy_from_slice(&sum[at..][..NV]);
+                    }
+                    let same = class ^ panel.parity;
+                    gather(simd, panel, same, 0, coef, at, &mut registers);
+                    if panel.spin {
+                        gather(simd, panel, 1 - same, 1, twin, at, &mut registers);
+                    }
+                    for (register, sum) in registers.iter().zip(sums.chunks_exact_mut(width)) {
+                        sum[at..][..NV].copy_from_slice(register);
+                    }
+                }
+            }
+
+            #[inline(always)]
+            fn scatter<S: Simd, const NV: usize>(
+                simd: S,
+                panel: &Panel<'_, $type>,
+                first: usize,
+                kind: usize,
+                rows: &mut [S::$vector],
+                at: usize,
+                registers: &[[S::$vector; NV]; RINGS],
+            ) {
+                let width = panel.lanes / S::$lanes;
+                let height = panel.rows();
+                let tables = panel.table.chunks_exact(height).skip(first).step_by(2);
+                let rows = rows.chunks_exact_mut(width).skip(first).step_by(2);
+                for (table, row) in tables.zip(rows) {
+                    let lambda: &[$type; RINGS] =
+                        table[kind * RINGS..][..RINGS].try_into().expect("eight rings");
+                    let row: &mut [S::$vector; NV] =
+                        (&mut row[at..][..NV]).try_into().expect("whole registers");
+                    let mut sum = *row;
+                    for (register, &value) in registers.iter().zip(lambda) {
+                        let value = simd.$splat(value);
+                        for (sum, &g) in sum.iter_mut().zip(register) {
+                            *sum = simd.$fma(value, g, *sum);
+                        }
+                    }
+                    *row = sum;
+                }
+            }
+
+            #[inline(always)]
+            fn adjoint_columns<S: Simd, const NV: usize>(
+                simd: S,
+                panel: &Panel<'_, $type>,
+                sums: &[S::$vector],
+                coef: &mut [S::$vector],
+                twin: &mut [S::$vector],
+                at: usize,
+            ) {
+                let width = panel.lanes / S::$lanes;
+                for class in 0..2 {
+                    let sums = &sums[class * RINGS * width..][..RINGS * width];
+                    let mut registers = [[simd.$splat(0.0); NV]; RINGS];
+                    for (register, sum) in registers.iter_mut().zip(sums.chunks_exact(width)) {
+                        register.copy_from_slice(&sum[at..][..NV]);
+                    }
+                    let same = class ^ panel.parity;
+                    scatter(simd, panel, same, 0, coef, at, &registers);
+                    if panel.spin {
+                        scatter(simd, panel, 1 - same, 1, twin, at, &registers);
+                    }
+                }
+            }
+
+            impl Kernels for $type {
+                const PAD: usize = $pad;
+
+                #[inline(always)]
+                fn narrow(value: f64) -> Self {
+                    value as $type
+                }
+
+                #[inline(always)]
+                fn widen(self) -> f64 {
+                    f64::from(self)
+                }
+
+                #[inline(always)]
+                fn fused(self, b: Self, c: Self) -> Self {
+                    self.mul_add(b, c)
+                }
+
+                #[inline(always)]
+                fn synthesis<S: Simd>(
+                    simd: S,
+                    panel: Panel<'_, Self>,
+                    coef: &[Self],
+                    twin: &[Self],
+                    sums: &mut [Self],
+                ) {
+                    let width = panel.lanes / S::$lanes;
+                    let (coef, twin) = (S::$view(coef).0, S::$view(twin).0);
+                    let sums = S::$view_mut(sums).0;
+                    let mut at = 0;
+                    if S::REGISTER_COUNT >= 32 {
+                        while width - at >= 3 && width - at != 4 {
+                            synthesis_columns::<S, 3>(simd, &panel, coef, twin, sums, at);
+                            at += 3;
+                        }
+                        while width - at >= 2 {
+                            synthesis_columns::<S, 2>(simd, &panel, coef, twin, sums, at);
+                            at += 2;
+                        }
+                    }
+                    while at < width {
+                        synthesis_columns::<S, 1>(simd, &panel, coef, twin, sums, at);
+                        at += 1;
+                    }
+                }
+
+                #[inline(always)]
+                fn adjoint<S: Simd>(
+                    simd: S,
+                    panel: Panel<'_, Self>,
+                    sums: &[Self],
+                    coef: &mut [Self],
+                    twin: &mut [Self],
+                ) {
+                    let width = panel.lanes / S::$lanes;
+                    let (coef, twin) = (S::$view_mut(coef).0, S::$view_mut(twin).0);
+                    let sums = S::$view(sums).0;
+                    let mut at = 0;
+                    if S::REGISTER_COUNT >= 32 {
+                        while width - at >= 2 {
+                            adjoint_columns::<S, 2>(simd, &panel, sums, coef, twin, at);
+                            at += 2;
+                        }
+                    }
+                    while at < width {
+                        adjoint_columns::<S, 1>(simd, &panel, sums, coef, twin, at);
+                        at += 1;
+                    }
+                }
+            }
+        }
+    };
+}
+
+kernels!(
+    f64, double, 8, f64s, F64_LANES, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s
+);
+kernels!(
+    f32, single, 16, f32s, F32_LANES, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_e_f32s
+);
