@@ -150,6 +150,11 @@ impl Graph {
         self.outputs.push((label.into(), node));
     }
 
+    /// Forgets the named outputs, so that their memory can be shared.
+    pub fn clear_outputs(&mut self) {
+        self.outputs.clear();
+    }
+
     /// Shape of a node, for one map.
     pub fn shape(&self, node: Node) -> Shape {
         self.nodes[node.index()].shape

@@ -21,6 +21,7 @@ mod kernel;
 mod optimise;
 mod plan;
 mod program;
+mod stack;
 mod term;
 
 pub use affine::Affine;
@@ -33,4 +34,5 @@ pub use optimise::{
 };
 pub use plan::{Floor, MemoryPlan, Purpose};
 pub use program::Program;
+pub use stack::Stack;
 pub use term::{Stat, Term};

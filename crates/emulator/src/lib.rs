@@ -13,6 +13,7 @@ mod batch;
 mod config;
 mod draw;
 mod emulator;
+mod gaussian;
 mod graph;
 pub mod loss;
 mod standardise;
@@ -22,5 +23,5 @@ pub use config::{
     Config, EmulatorError, Init, LossConfig, Sigma, SpectrumLoss, Standardise, TargetMode,
 };
 pub use draw::{BatchId, Drawn, Schedule};
-pub use emulator::{BlockMatch, Emulator};
+pub use emulator::{BlockMatch, Emulator, assemble};
 pub use standardise::Standardiser;

@@ -2,6 +2,7 @@
 
 use super::{Lbfgs, LbfgsConfig, Objective, TermValue, Vector};
 use argmin::core::{Error, KV, Problem, Solver, State, TerminationReason, TerminationStatus};
+use skyscat_num::Par;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,8 @@ pub struct Descent {
     pub plateau_window: usize,
     /// Set from outside to stop after the current iteration.
     pub interrupt: Arc<AtomicBool>,
+    /// Threads for the vectors of the descent.
+    pub par: Par,
 }
 
 /// The state of a descent, as argmin's executor carries it.
@@ -142,7 +145,7 @@ impl<V: Clone> State for DescentState<V> {
     }
 }
 
-impl<O: Objective<V>, V: Vector> Solver<O, DescentState<V>> for Descent {
+impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for Descent {
     fn name(&self) -> &str {
         "L-BFGS"
     }
@@ -154,7 +157,7 @@ impl<O: Objective<V>, V: Vector> Solver<O, DescentState<V>> for Descent {
     ) -> Result<(DescentState<V>, Option<KV>), Error> {
         if let Some(x) = state.start.take() {
             let objective = problem.problem.as_mut().expect("the executor holds the problem");
-            let lbfgs = Lbfgs::start(self.config, x, objective)?;
+            let lbfgs = self.par.install(|| Lbfgs::start(self.config, x, objective))?;
             state.terms = objective.report().to_vec();
             state.history.push(lbfgs.value);
             state.lbfgs = Some(lbfgs);
@@ -170,7 +173,7 @@ impl<O: Objective<V>, V: Vector> Solver<O, DescentState<V>> for Descent {
         let objective = problem.problem.as_mut().expect("the executor holds the problem");
         let lbfgs = state.lbfgs.as_mut().expect("started by init");
         let before = lbfgs.evaluations;
-        let stop = lbfgs.step(objective);
+        let stop = self.par.install(|| lbfgs.step(objective));
         let value = lbfgs.value;
         *problem.counts.entry("evaluations").or_insert(0) += lbfgs.evaluations - before;
         state.terms = problem.problem.as_ref().expect("held").report().to_vec();

@@ -1,0 +1,221 @@
+//! One batch: moved from its start to the target's mean statistics.
+
+use crate::{BatchId, EmulatorError};
+use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
+use argmin::core::observers::{Observe, ObserverMode};
+use argmin::core::{Error, Executor, KV, State, TerminationReason};
+use ndarray::Array3;
+use skyscat_autodiff::{
+    Descent, DescentState, Lbfgs, LbfgsConfig, Program, TermValue,
+};
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+
+/// A precision of the descent.
+pub trait Precision: skyscat_autodiff::Precision {}
+
+impl<T: skyscat_autodiff::Precision> Precision for T {}
+
+/// A descent that can be put down and taken up again with the same bits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedDescent {
+    /// Variables.
+    pub x: Vec<f64>,
+    /// Gradient there.
+    pub gradient: Vec<f64>,
+    /// Pairs (s, y), oldest first.
+    pub pairs: Vec<(Vec<f64>, Vec<f64>)>,
+    /// 1/⟨s, y⟩ of each pair.
+    pub curvatures: Vec<f64>,
+    /// Loss after each iteration, the start first.
+    pub history: Vec<f64>,
+    /// Evaluations made.
+    pub evaluations: u64,
+}
+
+/// What follows a running batch. Calls come from the thread that runs it.
+pub trait Progress: Send + Sync {
+    /// After each iteration.
+    fn step(&self, _iteration: u64, _loss: f64, _terms: &[TermValue]) {}
+    /// Every [`Progress::save_every`] iterations.
+    ///
+    /// # Errors
+    /// Any error stops the batch.
+    fn save(&self, _saved: &SavedDescent) -> Result<(), String> {
+        Ok(())
+    }
+    /// Iterations between saves; 0 never saves.
+    fn save_every(&self) -> u64 {
+        0
+    }
+    /// Set to stop the batch after its current iteration.
+    fn interrupt(&self) -> Arc<AtomicBool> {
+        Arc::default()
+    }
+}
+
+/// A batch that nobody follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// A batch that has run, to its end or until it was interrupted.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which one.
+    pub id: BatchId,
+    /// The maps in physical units and NEST ordering, axes (map, channel, pixel).
+    pub maps: Array3<f64>,
+    /// Loss after each iteration, the start first.
+    pub history: Vec<f64>,
+    /// Terms of the loss at the end.
+    pub terms: Vec<TermValue>,
+    /// Evaluations of loss and gradient.
+    pub evaluations: u64,
+    /// Why it stopped.
+    pub stop: String,
+    /// The state to resume from, if it was interrupted.
+    pub interrupted: Option<SavedDescent>,
+}
+
+pub(crate) struct Settings {
+    pub(crate) id: BatchId,
+    pub(crate) lbfgs: LbfgsConfig,
+    pub(crate) steps: u64,
+    pub(crate) plateau: f64,
+    pub(crate) par: skyscat_num::Par,
+}
+
+/// Where a descent starts.
+pub(crate) enum Start {
+    At(Vec<f64>),
+    From(SavedDescent),
+}
+
+/// How a descent ended.
+pub(crate) struct Ended {
+    pub(crate) x: Vec<f64>,
+    pub(crate) history: Vec<f64>,
+    pub(crate) terms: Vec<TermValue>,
+    pub(crate) evaluations: u64,
+    pub(crate) stop: String,
+    pub(crate) interrupted: Option<SavedDescent>,
+}
+
+/// Iterations over which a plateau is judged.
+const PLATEAU_WINDOW: usize = 50;
+
+pub(crate) fn descend<T: Precision>(
+    program: Program<T>,
+    start: Start,
+    settings: &Settings,
+    progress: Arc<dyn Progress>,
+) -> Result<Ended, EmulatorError> {
+    let failed = |reason: String| EmulatorError::Descent { batch: settings.id.to_string(), reason };
+    let state = DescentState::<Vec<T>>::new();
+    let state = match start {
+        Start::At(x) => state.at(narrow(&x), settings.steps),
+        Start::From(saved) => {
+            let history = saved.history.clone();
+            state.from_saved(load(saved, settings.lbfgs), history, settings.steps)
+        }
+    };
+    let solver = Descent {
+        config: settings.lbfgs,
+        plateau: settings.plateau,
+        plateau_window: PLATEAU_WINDOW,
+        interrupt: progress.interrupt(),
+        par: settings.par.clone(),
+    };
+    let relay = Relay { progress: progress.clone() };
+    let result = Executor::new(program, solver)
+        .configure(|_| state)
+        .ctrlc(false)
+        .add_observer(relay, ObserverMode::Always)
+        .checkpointing(Saver { progress })
+        .run()
+        .map_err(|e| failed(e.to_string()))?;
+    let mut state = result.state;
+    let reason = state.get_termination_reason().cloned();
+    let interrupted = match reason {
+        Some(TerminationReason::Interrupt) => Some(save(&state)),
+        _ => None,
+    };
+    let lbfgs = state.lbfgs.take().ok_or_else(|| failed("it never started".to_owned()))?;
+    Ok(Ended {
+        x: widen(&lbfgs.x),
+        history: state.history,
+        terms: state.terms,
+        evaluations: lbfgs.evaluations,
+        stop: reason.map_or_else(|| "unknown".to_owned(), |r| r.text().to_owned()),
+        interrupted,
+    })
+}
+
+fn narrow<T: Precision>(x: &[f64]) -> Vec<T> {
+    x.iter().map(|&x| T::from_f64(x)).collect()
+}
+
+fn widen<T: Precision>(x: &[T]) -> Vec<f64> {
+    x.iter().map(|&x| x.to_f64()).collect()
+}
+
+fn load<T: Precision>(saved: SavedDescent, config: LbfgsConfig) -> Lbfgs<Vec<T>> {
+    let pairs: VecDeque<_> = saved
+        .pairs
+        .iter()
+        .zip(&saved.curvatures)
+        .map(|((s, y), &rho)| (narrow(s), narrow(y), rho))
+        .collect();
+    let value = saved.history.last().copied().unwrap_or(f64::NAN);
+    let (x, gradient) = (narrow(&saved.x), narrow(&saved.gradient));
+    Lbfgs::resume(config, x, gradient, value, pairs, saved.evaluations)
+}
+
+fn save<T: Precision>(state: &DescentState<Vec<T>>) -> SavedDescent {
+    let lbfgs = state.lbfgs.as_ref().expect("started");
+    SavedDescent {
+        x: widen(&lbfgs.x),
+        gradient: widen(&lbfgs.gradient),
+        pairs: lbfgs.pairs.iter().map(|(s, y, _)| (widen(s), widen(y))).collect(),
+        curvatures: lbfgs.pairs.iter().map(|p| p.2).collect(),
+        history: state.history.clone(),
+        evaluations: lbfgs.evaluations,
+    }
+}
+
+/// Tells argmin's observations to a [`Progress`].
+struct Relay {
+    progress: Arc<dyn Progress>,
+}
+
+impl<V: Clone> Observe<DescentState<V>> for Relay {
+    fn observe_iter(&mut self, state: &DescentState<V>, _kv: &KV) -> Result<(), Error> {
+        self.progress.step(state.get_iter() + 1, state.get_cost(), &state.terms);
+        Ok(())
+    }
+}
+
+/// Saves through a [`Progress`]; loading is done before the executor runs.
+struct Saver {
+    progress: Arc<dyn Progress>,
+}
+
+impl<T: Precision> Checkpoint<Descent, DescentState<Vec<T>>> for Saver {
+    fn save(&self, _solver: &Descent, state: &DescentState<Vec<T>>) -> Result<(), Error> {
+        self.progress.save(&save(state)).map_err(Error::msg)
+    }
+
+    fn load(&self) -> Result<Option<(Descent, DescentState<Vec<T>>)>, Error> {
+        Ok(None)
+    }
+
+    fn frequency(&self) -> CheckpointingFrequency {
+        match self.progress.save_every() {
+            0 => CheckpointingFrequency::Never,
+            n => CheckpointingFrequency::Every(n),
+        }
+    }
+}

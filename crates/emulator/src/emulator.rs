@@ -1,0 +1,417 @@
+//! The emulator: inputs measured once, batches run on demand.
+
+use crate::batch::{Batch, Precision, Progress, SavedDescent, Settings, Start, descend};
+use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
+use crate::{BatchId, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
+use ndarray::{Array3, ArrayView3, Axis, concatenate};
+use skyscat_autodiff::{Floor, MemoryPlan, Program, Purpose};
+use skyscat_healpix::{MapSet, Nside, Ordering};
+use skyscat_num::{Par, Seed};
+use skyscat_scattering::{CoefficientTable, Kind, Orientation, Scattering, Selection};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How well one block of coefficients of a batch agrees with its target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockMatch {
+    /// Field or pair, "Q".
+    pub field: String,
+    /// Block.
+    pub kind: Kind,
+    /// rms(Ave_j Φ − Φ_target)/rms(Φ_target).
+    pub relative_rms: f64,
+}
+
+/// Inputs, standardised and measured, ready to run batches.
+pub struct Emulator {
+    config: Config,
+    seed: Seed,
+    par: Par,
+    channels: Vec<String>,
+    selection: Selection,
+    scattering: Scattering,
+    orientations: BTreeMap<String, Orientation>,
+    standardiser: Standardiser,
+    standardised: Array3<f64>,
+    transforms: Transforms,
+    stats: Vec<BlockStats>,
+}
+
+impl Emulator {
+    /// Measures the inputs. `masks` are weights `[mask][pixel]` in NEST ordering
+    /// under which scattering coefficients are taken, or empty for the full sky.
+    ///
+    /// # Errors
+    /// [`EmulatorError`] for settings out of range, inputs that are not full-sky
+    /// finite maps, too few of them, or constant pixels.
+    pub fn new(
+        inputs: &MapSet,
+        masks: &[Vec<f64>],
+        config: Config,
+        seed: Seed,
+        par: &Par,
+    ) -> Result<Self, EmulatorError> {
+        check_settings(&config)?;
+        inputs.check_full_sky()?;
+        let channels = inputs.channels().to_vec();
+        let nest = inputs.reordered(Ordering::Nest);
+        let how = config.standardise_for(inputs.n_maps());
+        let standardiser =
+            Standardiser::measure(nest.data(), &channels, how, config.std_floor)?;
+        let standardised = standardiser.apply(nest.data());
+        let scattering = Scattering::new(inputs.nside(), config.scattering, masks)?;
+        let selection = Selection::all(channels.len());
+        let orientations = match config.orientation {
+            None => BTreeMap::new(),
+            Some(how) => {
+                find_orientations(&scattering, how, &channels, &selection, &standardised, par)?
+            }
+        };
+        let transforms = Transforms::new(inputs.nside(), &channels)?;
+        let mut emulator = Self {
+            config,
+            seed,
+            par: par.clone(),
+            channels,
+            selection,
+            scattering,
+            orientations,
+            standardiser,
+            standardised,
+            transforms,
+            stats: Vec::new(),
+        };
+        emulator.use_sigma_for_one_input();
+        let graph = StatGraph::build(&emulator.parts())?;
+        emulator.stats = graph.measure(emulator.standardised.view(), par)?;
+        Ok(emulator)
+    }
+
+    /// One input has no scatter to divide by.
+    fn use_sigma_for_one_input(&mut self) {
+        if self.inputs() < 2 && self.config.loss.sigma == crate::Sigma::Inputs {
+            self.config.loss.sigma = crate::Sigma::One;
+        }
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.standardised.len_of(Axis(0))
+    }
+
+    /// Resolution of the maps.
+    pub fn nside(&self) -> Nside {
+        self.scattering.nside()
+    }
+
+    /// Names of the channels.
+    pub fn channels(&self) -> &[String] {
+        &self.channels
+    }
+
+    /// The target mode in force.
+    pub fn target(&self) -> TargetMode {
+        self.config.target_for(self.inputs())
+    }
+
+    /// Mean and standard deviation by which maps are standardised.
+    pub fn standardiser(&self) -> &Standardiser {
+        &self.standardiser
+    }
+
+    /// Dominant orientations, if statistics are relative to them.
+    pub fn orientations(&self) -> &BTreeMap<String, Orientation> {
+        &self.orientations
+    }
+
+    /// Coefficients that do not vary over the inputs and are left out of the loss.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Setting`] for given σ that do not fit.
+    pub fn left_out(&self) -> Result<Vec<String>, EmulatorError> {
+        let mut list = Vec::new();
+        for block in self.stats.iter().filter(|b| b.is_scattering()) {
+            list.extend(block.left_out(&self.config.loss.sigma)?);
+        }
+        Ok(list)
+    }
+
+    /// The batches and draws for `count` maps.
+    pub fn schedule(&self, count: usize) -> Schedule {
+        Schedule::new(self.target(), self.inputs(), count, self.config.batch, self.seed)
+    }
+
+    /// The program of a batch in precision `T`, ready to run.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Graph`] if the settings leave no term.
+    pub fn program<T: Precision>(&self, id: BatchId) -> Result<Program<T>, EmulatorError> {
+        let mut stat = StatGraph::build(&self.parts())?;
+        for (block, stats) in stat.blocks.iter().zip(&self.stats) {
+            stats.add_terms(&mut stat.graph, block, &self.config.loss, id.target)?;
+        }
+        stat.graph.clear_outputs();
+        let graph = Arc::new(stat.graph);
+        Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
+    }
+
+    /// Memory and least work of one evaluation in precision `T`.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`].
+    pub fn plan<T: Precision>(&self) -> Result<(MemoryPlan, Floor), EmulatorError> {
+        let target = (self.target() == TargetMode::Single).then_some(0);
+        let program = self.program::<T>(BatchId { target, number: 0 })?;
+        Ok((program.memory(), program.floor()))
+    }
+
+    /// Where a batch starts: standardised variables.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Setting`] for given maps of the wrong size.
+    pub fn start(&self, id: BatchId) -> Result<Array3<f64>, EmulatorError> {
+        let shape = (self.config.batch, self.channels.len(), self.nside().npix());
+        match &self.config.init {
+            Init::Noise => Ok(self.noise(id, shape)),
+            Init::Gaussian => self.gaussian(id, shape),
+            Init::Maps(maps) => {
+                let (count, channels, pixels) = maps.dim();
+                if count == 0 || channels != shape.1 || pixels != shape.2 {
+                    return Err(EmulatorError::Setting {
+                        name: "init",
+                        given: format!("{count} maps × {channels} × {pixels}"),
+                        allowed: "maps with the channels and pixels of the inputs",
+                    });
+                }
+                let first = id.number * shape.0;
+                let chosen: Vec<usize> = (0..shape.0).map(|j| (first + j) % count).collect();
+                Ok(self.standardiser.apply(maps.select(Axis(0), &chosen).view()))
+            }
+        }
+    }
+
+    /// White noise with the target's standard deviation in each channel; for an
+    /// average target that of an input drawn at random.
+    fn noise(&self, id: BatchId, shape: (usize, usize, usize)) -> Array3<f64> {
+        let target = match id.target {
+            Some(target) => target,
+            None => {
+                let mut stream = self.seed.stream("start-level").index(0, id.number as u64);
+                stream.below(self.inputs())
+            }
+        };
+        let std = channel_std(self.standardised.view());
+        let owner = id.target.map_or(u64::MAX, |t| t as u64);
+        let mut maps = Array3::zeros(shape);
+        for (j, mut map) in maps.outer_iter_mut().enumerate() {
+            let member = (id.number * shape.0 + j) as u64;
+            let mut stream = self.seed.stream("initial-noise").index(owner, member);
+            for (c, mut channel) in map.outer_iter_mut().enumerate() {
+                channel.mapv_inplace(|_: f64| stream.normal() * std[[target, c]]);
+            }
+        }
+        maps
+    }
+
+    /// Isotropic Gaussian fields with the spectra of the inputs' mean.
+    fn gaussian(
+        &self,
+        id: BatchId,
+        shape: (usize, usize, usize),
+    ) -> Result<Array3<f64>, EmulatorError> {
+        let owner = id.target.map_or(u64::MAX, |t| t as u64);
+        let physical = self.standardiser.undo(self.standardised.view());
+        let streams = (0..shape.0).map(|j| {
+            let member = (id.number * shape.0 + j) as u64;
+            self.seed.stream("initial-gaussian").index(owner, member)
+        });
+        let maps = crate::gaussian::fields(
+            self.nside(),
+            &self.channels,
+            physical.view(),
+            streams.collect(),
+        )?;
+        Ok(self.standardiser.apply(maps.view()))
+    }
+
+    /// Runs a batch from its start, or from where it was saved.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Descent`] if the loss is not finite at the start or saving
+    /// fails; [`EmulatorError::Saved`] for a state that does not fit.
+    pub fn run<T: Precision>(
+        &self,
+        id: BatchId,
+        saved: Option<SavedDescent>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Batch, EmulatorError> {
+        let program = self.program::<T>(id)?;
+        let expected = program.variables();
+        let start = match saved {
+            None => Start::At(variables(self.start(id)?.view())),
+            Some(saved) => {
+                let lengths = saved.pairs.iter().flat_map(|(s, y)| [s.len(), y.len()]);
+                for given in lengths.chain([saved.x.len(), saved.gradient.len()]) {
+                    if given != expected {
+                        let what = "number of variables";
+                        return Err(EmulatorError::Saved { what, given, expected });
+                    }
+                }
+                Start::From(saved)
+            }
+        };
+        let settings = Settings {
+            id,
+            lbfgs: self.config.lbfgs,
+            steps: self.config.steps,
+            plateau: self.config.plateau,
+            par: self.par.clone(),
+        };
+        let ended = descend(program, start, &settings, progress)?;
+        let shape = (self.channels.len(), self.nside().npix(), self.config.batch);
+        let x = Array3::from_shape_vec(shape, ended.x).expect("as many as variables");
+        let maps = self.standardiser.undo(x.view().permuted_axes([2, 0, 1]));
+        Ok(Batch {
+            id,
+            maps: maps.as_standard_layout().into_owned(),
+            history: ended.history,
+            terms: ended.terms,
+            evaluations: ended.evaluations,
+            stop: ended.stop,
+            interrupted: ended.interrupted,
+        })
+    }
+
+    /// How well the mean coefficients of a batch agree with its target, for each
+    /// block of S1 to S4.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Scattering`] if the batch has other channels or pixels.
+    pub fn block_matches(&self, batch: &Batch) -> Result<Vec<BlockMatch>, EmulatorError> {
+        let maps = self.standardiser.apply(batch.maps.view());
+        let found = self.coefficients(maps.view())?;
+        let inputs = match batch.id.target {
+            None => self.standardised.view(),
+            Some(t) => self.standardised.slice_axis(Axis(0), (t..t + 1).into()),
+        };
+        let target = self.coefficients(inputs)?;
+        let pairs = found.iter().zip(&target).filter(|(f, _)| f.kind != Kind::S0);
+        Ok(pairs
+            .map(|(found, target)| {
+                let mean = |t: &CoefficientTable| t.data.mean_axis(Axis(0)).expect("maps");
+                let (found_mean, target_mean) = (mean(found), mean(target));
+                let difference: f64 =
+                    (&found_mean - &target_mean).iter().map(|z| z.norm_sqr()).sum();
+                let size: f64 = target_mean.iter().map(|z| z.norm_sqr()).sum();
+                BlockMatch {
+                    field: found.field.clone(),
+                    kind: found.kind,
+                    relative_rms: (difference / size).sqrt(),
+                }
+            })
+            .collect())
+    }
+
+    fn coefficients(
+        &self,
+        maps: ArrayView3<'_, f64>,
+    ) -> Result<Vec<CoefficientTable>, EmulatorError> {
+        let how = (16, &self.par);
+        Ok(self.scattering.compute(
+            &self.channels,
+            maps,
+            &self.selection,
+            &self.orientations,
+            how,
+        )?)
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            scattering: &self.scattering,
+            channels: &self.channels,
+            selection: &self.selection,
+            orientations: &self.orientations,
+            standardiser: &self.standardiser,
+            loss: &self.config.loss,
+            transforms: &self.transforms,
+        }
+    }
+}
+
+/// Maps of drawn members, in the order of the draws.
+///
+/// # Panics
+/// If a drawn batch is missing from `batches`.
+pub fn assemble(schedule: &Schedule, batches: &BTreeMap<BatchId, Array3<f64>>) -> Array3<f64> {
+    let views: Vec<_> = schedule
+        .draws()
+        .iter()
+        .map(|d| batches[&d.batch].slice_axis(Axis(0), (d.member..d.member + 1).into()))
+        .collect();
+    concatenate(Axis(0), &views).expect("maps of one shape")
+}
+
+fn find_orientations(
+    scattering: &Scattering,
+    how: skyscat_scattering::OrientationConfig,
+    channels: &[String],
+    selection: &Selection,
+    maps: &Array3<f64>,
+    par: &Par,
+) -> Result<BTreeMap<String, Orientation>, EmulatorError> {
+    let channel = |c: usize| maps.index_axis(Axis(1), c);
+    let autos = selection.autos.iter().map(|&a| (a, None));
+    let pairs = selection.pairs.iter().map(|&(a, b)| (a, Some(b)));
+    let names = selection.names(channels);
+    names
+        .into_iter()
+        .zip(autos.chain(pairs))
+        .map(|(name, (a, b))| {
+            let b = b.map(channel);
+            Ok((name, Orientation::find(scattering, how, channel(a), b, par)?))
+        })
+        .collect()
+}
+
+fn check_settings(config: &Config) -> Result<(), EmulatorError> {
+    let refuse = |name, given: String, allowed| Err(EmulatorError::Setting { name, given, allowed });
+    if config.batch == 0 || config.batch > 100_000 {
+        return refuse("batch", config.batch.to_string(), "1 to 100000 maps");
+    }
+    if config.lbfgs.memory == 0 || config.lbfgs.memory > 100 {
+        return refuse("memory", config.lbfgs.memory.to_string(), "1 to 100 pairs");
+    }
+    if !(0.0..1.0).contains(&config.plateau) {
+        return refuse("plateau", config.plateau.to_string(), "0 (never) to below 1");
+    }
+    if !(0.0..1.0).contains(&config.std_floor) {
+        return refuse("std_floor", config.std_floor.to_string(), "0 (none) to below 1");
+    }
+    let loss = &config.loss;
+    let weights = [
+        ("auto weight", loss.auto),
+        ("cross weight", loss.cross),
+        ("spectrum weight", loss.spectrum),
+        ("variance weight", loss.variance),
+        ("variance fraction", loss.variance_fraction),
+    ];
+    for (name, weight) in weights {
+        if !weight.is_finite() || weight < 0.0 {
+            return refuse(name, weight.to_string(), "a finite number, 0 or more");
+        }
+    }
+    if loss.spectrum > 0.0 && loss.spectrum_loss == crate::SpectrumLoss::Ratio && config.batch < 2 {
+        return refuse(
+            "batch",
+            config.batch.to_string(),
+            "at least 2 with the ratio spectrum term, which needs the scatter within the batch",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! Angular power spectra as an operator of a graph.
+
+use crate::Modes;
+use skyscat_autodiff::{
+    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+};
+use skyscat_num::Real;
+
+/// Which power of the coefficients a spectrum sums (Campeti et al. 2025, Eq. 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpectrumPower {
+    /// p = 2: |a|², Re(a b*): the usual C_ℓ.
+    Two,
+    /// p = 1: |a|, and |a b*|^{1/2} with the sign of Re(a b*).
+    One,
+    /// sgn(C_ℓ)√|C_ℓ| of the usual C_ℓ (CMBSCAT 0.0.3's p = 1).
+    SignedRoot,
+}
+
+/// C_ℓ = 1/(2ℓ+1) Σ_{m=−ℓ}^{ℓ} |a_ℓm|^p of every field and pair of fields.
+///
+/// Inputs: coefficients of [`crate::Analysis`] with all orders up to lmax, of T
+/// (one component), of E, B (two), or both in this order. Output: one row a
+/// degree; channels EE, BB, EB, or TT, EE, BB, TE, EB, TB, or TT.
+#[derive(Debug)]
+pub struct Spectra {
+    modes: Modes,
+    degrees: Vec<(u32, u32)>,
+    power: SpectrumPower,
+}
+
+impl Spectra {
+    /// Spectra up to `lmax`.
+    pub fn new(lmax: usize, power: SpectrumPower) -> Self {
+        let modes = Modes::new(lmax, lmax);
+        let degrees = modes.iter().map(|(_, l, m)| (l as u32, m as u32)).collect();
+        Self { modes, degrees, power }
+    }
+
+    /// Names of the channels for inputs with T, with E and B, or with both.
+    pub fn labels(temperature: bool, polarisation: bool) -> &'static [&'static str] {
+        match (temperature, polarisation) {
+            (true, true) => &["TT", "EE", "BB", "TE", "EB", "TB"],
+            (false, true) => &["EE", "BB", "EB"],
+            (true, false) => &["TT"],
+            (false, false) => &[],
+        }
+    }
+
+    /// Pairs of components (T, E, B counted over all inputs) of each channel.
+    fn pairs(components: usize) -> &'static [(usize, usize)] {
+        match components {
+            1 => &[(0, 0)],
+            2 => &[(0, 0), (1, 1), (0, 1)],
+            _ => &[(0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2)],
+        }
+    }
+
+    /// C_ℓ of one degree (p = 2 for the signed root), `[channel][lane]`.
+    fn degree<T: Real>(&self, l: usize, components: &[Component<'_, T>], out: &mut [T]) {
+        let lanes = components[0].alm.lanes;
+        out.fill(T::default());
+        let one = self.power == SpectrumPower::One;
+        for m in 0..=l {
+            let row = self.modes.index(l, m);
+            let scale = weight(l, m);
+            let pairs = Self::pairs(components.len()).iter().zip(out.chunks_exact_mut(lanes));
+            for (&(i, j), out) in pairs {
+                let (a, b) = (components[i].row(row), components[j].row(row));
+                for (k, out) in out.iter_mut().enumerate() {
+                    let re = a.0[k] * b.0[k] + a.1[k] * b.1[k];
+                    *out += T::from_f64(scale) * if one { root(re, a, b, k, i == j) } else { re };
+                }
+            }
+        }
+    }
+}
+
+/// (2 − δ_{m0})/(2ℓ+1).
+fn weight(l: usize, m: usize) -> f64 {
+    (if m == 0 { 1.0 } else { 2.0 }) / (2 * l + 1) as f64
+}
+
+/// |a| for one field, |a b*|^{1/2} with the sign of Re(a b*) for two.
+#[inline(always)]
+fn root<T: Real>(re: T, a: (&[T], &[T]), b: (&[T], &[T]), k: usize, auto: bool) -> T {
+    let re = re.to_f64();
+    if auto {
+        return T::from_f64(re.sqrt());
+    }
+    let size = norm(a, k) * norm(b, k);
+    T::from_f64(size.sqrt().copysign(re))
+}
+
+fn norm<T: Real>(a: (&[T], &[T]), k: usize) -> f64 {
+    a.0[k].to_f64().hypot(a.1[k].to_f64())
+}
+
+/// One component of one input.
+#[derive(Clone, Copy)]
+struct Component<'a, T> {
+    alm: Field<'a, T>,
+    channel: usize,
+    input: usize,
+}
+
+impl<'a, T> Component<'a, T> {
+    /// Real and imaginary parts of a row.
+    fn row(&self, row: usize) -> (&'a [T], &'a [T]) {
+        let lanes = self.alm.lanes;
+        let start = row * self.alm.stride() + 2 * self.channel * lanes;
+        self.alm.data[start..start + 2 * lanes].split_at(lanes)
+    }
+}
+
+/// T, E, B in order.
+fn components<'a, T>(inputs: &[Field<'a, T>]) -> Vec<Component<'a, T>>
+where
+    Field<'a, T>: Copy,
+{
+    let list = inputs.iter().enumerate();
+    list.flat_map(|(input, &alm)| {
+        (0..alm.shape.channels).map(move |channel| Component { alm, channel, input })
+    })
+    .collect()
+}
+
+impl Operator for Spectra {
+    fn name(&self) -> &'static str {
+        "spectra"
+    }
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
+        let fits = |s: &Shape, n| *s == Shape::complex(self.modes.len(), n);
+        let components = match inputs {
+            [t] if fits(t, 1) => 1,
+            [p] if fits(p, 2) => 2,
+            [t, p] if fits(t, 1) && fits(p, 2) => 3,
+            _ => return Err(self.refuse(inputs, "coefficients of T, of E and B, or of both")),
+        };
+        Ok(Shape::real(self.modes.lmax() + 1, Self::pairs(components).len()))
+    }
+    fn keeps(&self) -> Keeps {
+        Keeps::Inputs
+    }
+    fn flops(&self, inputs: &[Shape]) -> f64 {
+        let components: usize = inputs.iter().map(|s| s.channels).sum();
+        (4 * Self::pairs(components).len() * self.modes.len()) as f64
+    }
+    fn cpu(&self) -> &dyn CpuKernel {
+        self
+    }
+}
+
+impl Kernel for Spectra {
+    fn scratch(&self, inputs: &[Shape], lanes: usize) -> usize {
+        let components: usize = inputs.iter().map(|s| s.channels).sum();
+        (self.modes.lmax() + 1) * Self::pairs(components).len() * lanes
+    }
+
+    fn forward<T: Real>(&self, call: Forward<'_, T>) {
+        let components = components(call.inputs);
+        let stride = Self::pairs(components.len()).len() * call.inputs[0].lanes;
+        for_rows(call.output, stride, |first, rows| {
+            for (i, out) in rows.chunks_exact_mut(stride).enumerate() {
+                self.degree(first + i, &components, out);
+                if self.power == SpectrumPower::SignedRoot {
+                    for c in out {
+                        let x = c.to_f64();
+                        *c = T::from_f64(x.abs().sqrt().copysign(x));
+                    }
+                }
+            }
+        });
+    }
+
+    fn pullback<T: Real>(&self, call: Pullback<'_, T>) {
+        let components = components(call.inputs);
+        let g = call.cotangent;
+        let slopes = &mut call.scratch[..g.data.len()];
+        slopes.copy_from_slice(g.data);
+        if self.power == SpectrumPower::SignedRoot {
+            let mut spectrum = vec![T::default(); g.stride()];
+            for (l, slopes) in slopes.chunks_exact_mut(g.stride()).enumerate() {
+                self.degree(l, &components, &mut spectrum);
+                for (s, c) in slopes.iter_mut().zip(&spectrum) {
+                    let root = c.to_f64().abs().sqrt();
+                    *s = if root > 0.0 { T::from_f64(0.5 * s.to_f64() / root) } else { T::default() };
+                }
+            }
+        }
+        let (slopes, one) = (&*slopes, self.power == SpectrumPower::One);
+        let stride = call.inputs[call.which].stride();
+        for_rows(call.gradient, stride, |first, rows| {
+            for (i, out) in rows.chunks_exact_mut(stride).enumerate() {
+                let (l, m) = self.degrees[first + i];
+                let row = Row {
+                    components: &components,
+                    row: first + i,
+                    slopes: &slopes[l as usize * g.stride()..][..g.stride()],
+                    weight: weight(l as usize, m as usize),
+                    one,
+                };
+                row.add(call.which, out);
+            }
+        });
+    }
+}
+
+/// The pullback to one coefficient of every component of an input.
+struct Row<'a, T> {
+    components: &'a [Component<'a, T>],
+    row: usize,
+    /// ∂L/∂C of this degree, `[channel][lane]`.
+    slopes: &'a [T],
+    weight: f64,
+    one: bool,
+}
+
+impl<T: Real> Row<'_, T> {
+    fn add(&self, which: usize, out: &mut [T]) {
+        let lanes = self.components[0].alm.lanes;
+        let pairs = Spectra::pairs(self.components.len()).iter();
+        for (&(i, j), slopes) in pairs.zip(self.slopes.chunks_exact(lanes)) {
+            for (own, other) in [(i, j), (j, i)] {
+                let component = &self.components[own];
+                if component.input != which {
+                    continue;
+                }
+                let (a, b) = (component.row(self.row), self.components[other].row(self.row));
+                let out = &mut out[2 * component.channel * lanes..][..2 * lanes];
+                let (out_re, out_im) = out.split_at_mut(lanes);
+                for k in 0..lanes {
+                    let (scale, source) = self.slope(a, b, k, i == j);
+                    let factor = T::from_f64(scale * self.weight * slopes[k].to_f64());
+                    out_re[k] += factor * source.0[k];
+                    out_im[k] += factor * source.1[k];
+                }
+            }
+        }
+    }
+
+    /// ∂/∂a of this pair's summand, as a factor and what it multiplies. A field's
+    /// own spectrum is visited twice, once for each factor of |a|².
+    fn slope<'s>(
+        &self,
+        a: (&'s [T], &'s [T]),
+        b: (&'s [T], &'s [T]),
+        k: usize,
+        auto: bool,
+    ) -> (f64, (&'s [T], &'s [T])) {
+        if !self.one {
+            return (1.0, b);
+        }
+        let size = norm(a, k);
+        if size == 0.0 {
+            return (0.0, a);
+        }
+        if auto {
+            return (0.5 / size, a);
+        }
+        let re = a.0[k].to_f64() * b.0[k].to_f64() + a.1[k].to_f64() * b.1[k].to_f64();
+        let root = (size * norm(b, k)).sqrt().copysign(re);
+        (0.5 * root / (size * size), a)
+    }
+}
