@@ -117,7 +117,6 @@ fn header(
         value: Some(super::HeaderValue::Logical(true)),
         comment: String::new(),
     };
-    let int = |keyword: &str, v: usize, c: &str| HeaderCard::integer(keyword, v as i64, c);
     let mut bytes = Vec::new();
     let primary = [
         logical("SIMPLE"),
@@ -126,8 +125,35 @@ fn header(
         logical("EXTEND"),
     ];
     unit(&mut bytes, &primary, path)?;
+    let mut cards = table_cards(maps, repeat, options.precision);
+    for card in &options.cards {
+        let keyword = card.keyword.as_str();
+        let stem = keyword.trim_end_matches(|c: char| c.is_ascii_digit());
+        let stated = ["COORDSYS", "POLCCONV"].contains(&keyword)
+            && cards.iter().any(|c| c.keyword == keyword);
+        if RESERVED.contains(&keyword) || RESERVED_STEMS.contains(&stem) || stated {
+            let allowed = "left to the map set and the table";
+            return Err(IoError::header(
+                path,
+                keyword,
+                "given as an extra card",
+                allowed,
+            ));
+        }
+        cards.push(card.clone());
+    }
+    unit(&mut bytes, &cards, path)?;
+    Ok(bytes)
+}
+
+fn int(keyword: &str, value: usize, comment: &str) -> HeaderCard {
+    HeaderCard::integer(keyword, value as i64, comment)
+}
+
+/// The cards that follow from the maps.
+fn table_cards(maps: &MapSet, repeat: usize, precision: Precision) -> Vec<HeaderCard> {
     let (npix, n_channels) = (maps.nside().npix(), maps.channels().len());
-    let (code, width) = match options.precision {
+    let (code, width) = match precision {
         Precision::F64 => ('D', 8),
         Precision::F32 => ('E', 4),
     };
@@ -181,24 +207,7 @@ fn header(
     if let Some(convention) = maps.polcconv() {
         cards.push(HeaderCard::text("POLCCONV", convention, "COSMO or IAU"));
     }
-    for card in &options.cards {
-        let keyword = card.keyword.as_str();
-        let stem = keyword.trim_end_matches(|c: char| c.is_ascii_digit());
-        let stated = ["COORDSYS", "POLCCONV"].contains(&keyword)
-            && cards.iter().any(|c| c.keyword == keyword);
-        if RESERVED.contains(&keyword) || RESERVED_STEMS.contains(&stem) || stated {
-            let allowed = "left to the map set and the table";
-            return Err(IoError::header(
-                path,
-                keyword,
-                "given as an extra card",
-                allowed,
-            ));
-        }
-        cards.push(card.clone());
-    }
-    unit(&mut bytes, &cards, path)?;
-    Ok(bytes)
+    cards
 }
 
 /// Appends one header unit, END and padding included.
