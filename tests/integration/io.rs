@@ -232,6 +232,21 @@ fn nothing_is_overwritten_unless_told() {
 }
 
 #[test]
+fn values_beyond_single_precision_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut data = sample(1, 1, &["T"], Ordering::Ring).into_data();
+    data[[0, 0, 5]] = 1e40;
+    let maps = MapSet::new(Ordering::Ring, &["T"], data).unwrap();
+    for name in ["a.fits", "a.npy"] {
+        let path = folder.path().join(name);
+        let result = write_maps(&path, &maps, &options(Precision::F32));
+        assert!(matches!(result, Err(IoError::Precision { .. })));
+        assert!(!path.exists());
+        write_maps(&path, &maps, &options(Precision::F64)).unwrap();
+    }
+}
+
+#[test]
 fn every_number_type_is_read() {
     let scale = ["TSCAL1  = 0.5", "TZERO1  = 100", RING];
     for (form, row) in [

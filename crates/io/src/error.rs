@@ -131,6 +131,14 @@ pub enum IoError {
         /// Pixels of that resolution.
         allowed: usize,
     },
+    /// A value that single precision cannot hold.
+    #[error("{}: value {given} is too large for 32-bit floats: allowed is up to 3.4e38, or 64 bits", path.display())]
+    Precision {
+        /// The file.
+        path: PathBuf,
+        /// The first such value.
+        given: f64,
+    },
     /// An array of a shape that holds no maps.
     #[error("{}: array of shape {given:?}: allowed is {allowed}", path.display())]
     Shape {

@@ -15,6 +15,27 @@ pub enum Precision {
     F64,
 }
 
+impl Precision {
+    /// Refuses finite values that would become infinite.
+    pub(crate) fn check<'a>(
+        self,
+        values: impl IntoIterator<Item = &'a f64>,
+        path: &Path,
+    ) -> Result<(), IoError> {
+        if self == Self::F64 {
+            return Ok(());
+        }
+        let lost = |v: &&f64| v.is_finite() && (**v as f32).is_infinite();
+        match values.into_iter().find(lost) {
+            Some(&given) => Err(IoError::Precision {
+                path: path.to_owned(),
+                given,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
 pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// Reads an array of numbers as `f64`, whatever its width and memory order.
@@ -41,13 +62,15 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f64>, IoError> {
 /// Writes an array atomically, little-endian, last axis fastest.
 ///
 /// # Errors
-/// [`IoError::Exists`], [`IoError::Os`].
+/// [`IoError::Precision`] for a value beyond 32-bit floats, [`IoError::Exists`],
+/// [`IoError::Os`].
 pub fn write_npy(
     path: &Path,
     array: &ArrayViewD<'_, f64>,
     precision: Precision,
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
+    precision.check(array, path)?;
     write_atomic(path, overwrite, |out| write_array(out, array, precision))
 }
 

@@ -36,13 +36,17 @@ pub fn read_npz(path: &Path) -> Result<BTreeMap<String, ArrayD<f64>>, IoError> {
 /// Writes named arrays atomically as a deflated npz file.
 ///
 /// # Errors
-/// [`IoError::Exists`], [`IoError::Os`].
+/// [`IoError::Precision`] for a value beyond 32-bit floats, [`IoError::Exists`],
+/// [`IoError::Os`].
 pub fn write_npz(
     path: &Path,
     arrays: &[(&str, ArrayViewD<'_, f64>)],
     precision: Precision,
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
+    for (_, array) in arrays {
+        precision.check(array, path)?;
+    }
     write_atomic(path, overwrite, |out| {
         // A zip archive is written with seeks; arrays here are tables and spectra.
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));

@@ -217,23 +217,23 @@ impl Coverage {
             (Kind::Full, _) => None,
             (Kind::From(first), _) => Some((*first..first + self.values as usize).collect()),
             (Kind::Listed(_), pixels) => {
-                let mut taken = vec![false; npix];
+                let refuse = |given, why| IoError::Pixel {
+                    path: path.to_owned(),
+                    given,
+                    why,
+                    last: npix - 1,
+                };
                 let mut places = Vec::new();
                 for given in pixels.unwrap_or_default() {
-                    let refuse = |why| IoError::Pixel {
-                        path: path.to_owned(),
-                        given,
-                        why,
-                        last: npix - 1,
-                    };
                     if !(given.fract() == 0.0 && given >= 0.0 && given < npix as f64) {
-                        return Err(refuse("out of range"));
+                        return Err(refuse(given, "out of range"));
                     }
-                    let place = given as usize;
-                    if std::mem::replace(&mut taken[place], true) {
-                        return Err(refuse("listed twice"));
-                    }
-                    places.push(place);
+                    places.push(given as usize);
+                }
+                let mut sorted = places.clone();
+                sorted.sort_unstable();
+                if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                    return Err(refuse(pair[0] as f64, "listed twice"));
                 }
                 Some(places)
             }

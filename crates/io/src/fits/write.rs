@@ -3,7 +3,7 @@
 use super::header::{BLOCK, HeaderCard};
 use crate::{IoError, Overwrite, Precision, write_atomic};
 use flate2::{Compression, write::GzEncoder};
-use ndarray::{Axis, Slice};
+use ndarray::{ArrayView2, Axis, Slice};
 use skyscat_healpix::{MapSet, Ordering};
 use std::io::{self, Write};
 use std::path::Path;
@@ -36,8 +36,8 @@ const RESERVED_STEMS: [&str; 9] = [
 ///
 /// # Errors
 /// [`IoError::Shape`] for a set of several maps, [`IoError::Header`] for a card
-/// that does not fit or sets what the table itself sets, [`IoError::Exists`],
-/// [`IoError::Os`].
+/// that does not fit or sets what the table itself sets, [`IoError::Precision`] for a
+/// value beyond 32-bit floats, [`IoError::Exists`], [`IoError::Os`].
 pub fn write_fits(path: &Path, maps: &MapSet, options: &FitsOptions) -> Result<(), IoError> {
     if maps.n_maps() != 1 {
         return Err(IoError::Shape {
@@ -60,9 +60,12 @@ pub(crate) fn write_fits_map(
     let npix = maps.nside().npix();
     let repeat = if npix.is_multiple_of(1024) { 1024 } else { 1 };
     let header = header(path, maps, repeat, options)?;
+    let data = maps.data();
+    let map = data.index_axis(Axis(0), index);
+    options.precision.check(map.iter(), path)?;
     let fill = |out: &mut dyn Write| -> io::Result<()> {
         out.write_all(&header)?;
-        let bytes = table(out, maps, index, repeat, options.precision)?;
+        let bytes = table(out, &map, repeat, options.precision)?;
         out.write_all(&vec![0; bytes.next_multiple_of(BLOCK) - bytes])
     };
     let gzipped = path
@@ -81,16 +84,13 @@ pub(crate) fn write_fits_map(
 /// Writes the rows; returns their length in bytes.
 fn table(
     out: &mut dyn Write,
-    maps: &MapSet,
-    index: usize,
+    map: &ArrayView2<'_, f64>,
     repeat: usize,
     precision: Precision,
 ) -> io::Result<usize> {
-    let data = maps.data();
-    let map = data.index_axis(Axis(0), index);
     let mut row = Vec::new();
     let mut bytes = 0;
-    for start in (0..maps.nside().npix()).step_by(repeat) {
+    for start in (0..map.ncols()).step_by(repeat) {
         row.clear();
         for channel in map.rows() {
             for &value in channel.slice_axis(Axis(0), Slice::from(start..start + repeat)) {
