@@ -1,6 +1,6 @@
 //! Single-channel fields side by side, with their rows in a new order.
 
-use crate::kernel::{Forward, Kernel, Keeps, Operator, Pullback};
+use crate::kernel::{Forward, Keeps, Kernel, Operator, Pullback};
 use crate::{CpuKernel, GraphError, Shape};
 use rayon::prelude::*;
 use skyscat_num::Real;

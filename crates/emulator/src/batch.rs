@@ -5,12 +5,10 @@ use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
 use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{Error, Executor, KV, State, TerminationReason};
 use ndarray::Array3;
-use skyscat_autodiff::{
-    Descent, DescentState, Lbfgs, LbfgsConfig, Program, TermValue,
-};
+use skyscat_autodiff::{Descent, DescentState, Lbfgs, LbfgsConfig, Program, TermValue};
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A precision of the descent.
 pub trait Precision: skyscat_autodiff::Precision {}

@@ -34,8 +34,6 @@ pub enum TargetMode {
 pub enum Init {
     /// White noise with the target's standard deviation in each channel.
     Noise,
-    /// Isotropic Gaussian fields with the mean spectra of the inputs.
-    Gaussian,
     /// The given maps in physical units and NEST ordering, (map, channel, pixel);
     /// batches take them in turn, from the first again at the end.
     Maps(Array3<f64>),

@@ -238,7 +238,11 @@ impl BlockStats {
                 let found = given.get(&self.name).filter(|g| g.len() == len);
                 let sigma = found.ok_or_else(|| EmulatorError::Setting {
                     name: "sigma",
-                    given: format!("{:?} numbers for {}", given.get(&self.name).map(Vec::len), self.name),
+                    given: format!(
+                        "{:?} numbers for {}",
+                        given.get(&self.name).map(Vec::len),
+                        self.name
+                    ),
                     allowed: "one positive number for each real coefficient of every term",
                 })?;
                 let inverse: Vec<f64> =
@@ -337,7 +341,11 @@ impl BlockStats {
                 target.iter().map(|t| if *t != 0.0 { t.abs().recip() } else { 0.0 }).collect();
             let count = inverse.iter().filter(|w| **w > 0.0).count();
             if count > 0 {
-                graph.term(MatchMean::new(name, target, inverse, count), &block.nodes, loss.spectrum);
+                graph.term(
+                    MatchMean::new(name, target, inverse, count),
+                    &block.nodes,
+                    loss.spectrum,
+                );
             }
             return;
         }

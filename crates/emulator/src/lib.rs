@@ -13,7 +13,6 @@ mod batch;
 mod config;
 mod draw;
 mod emulator;
-mod gaussian;
 mod graph;
 pub mod loss;
 mod standardise;

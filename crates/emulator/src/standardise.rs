@@ -118,7 +118,6 @@ impl Standardiser {
 
 /// Gaussian smoothing of NEST maps in harmonic space, any number of maps.
 struct Smoother {
-    nside: Nside,
     lmax: usize,
     plan: Plan<f64>,
 }
@@ -129,28 +128,27 @@ impl Smoother {
         // Up to 2 Nside quadrature with iterations is accurate.
         let lmax = 2 * nside.get();
         let plan = Plan::new(nside, lmax, 0).map_err(|e| EmulatorError::Harmonic(e.to_string()))?;
-        Ok(Self { nside, lmax, plan })
+        Ok(Self { lmax, plan })
     }
 
     /// Smooths the fluctuations around the mean, so that the mean is kept.
     fn smooth(&self, map: ArrayView1<'_, f64>, fwhm_deg: f64) -> Result<Vec<f64>, EmulatorError> {
         let mean = map.mean().expect("pixels");
         let fluctuations: Vec<f64> = map.iter().map(|x| x - mean).collect();
-        let ring = reorder(&fluctuations, self.nside, Ordering::Nest, Ordering::Ring)?;
+        let ring = reorder(&fluctuations, Ordering::Nest, Ordering::Ring)?;
         let mut scratch = self.plan.scratch(1);
         let mut alm = vec![0.0; self.plan.alm_len(1)];
         self.plan.analysis(&ring, &mut alm, 3, &mut scratch);
         let sigma = fwhm_deg.to_radians() / (8.0 * 2f64.ln()).sqrt();
-        let beam: Vec<f64> = (0..=self.lmax)
-            .map(|l| (-0.5 * (l * (l + 1)) as f64 * sigma * sigma).exp())
-            .collect();
+        let beam: Vec<f64> =
+            (0..=self.lmax).map(|l| (-0.5 * (l * (l + 1)) as f64 * sigma * sigma).exp()).collect();
         for (index, l, _) in self.plan.modes().iter() {
             alm[2 * index] *= beam[l];
             alm[2 * index + 1] *= beam[l];
         }
         let mut out = vec![0.0; ring.len()];
         self.plan.synthesis(&alm, &mut out, &mut scratch);
-        let nest = reorder(&out, self.nside, Ordering::Ring, Ordering::Nest)?;
+        let nest = reorder(&out, Ordering::Ring, Ordering::Nest)?;
         Ok(nest.into_iter().map(|x| x + mean).collect())
     }
 }
@@ -251,9 +249,8 @@ mod tests {
         for m in 0..5 {
             maps[[m, 1, 77]] = 2.0;
         }
-        let measure = |floor| {
-            Standardiser::measure(maps.view(), &channels(), Standardise::PerPixel, floor)
-        };
+        let measure =
+            |floor| Standardiser::measure(maps.view(), &channels(), Standardise::PerPixel, floor);
         let error = measure(0.0).unwrap_err();
         assert!(
             matches!(&error, EmulatorError::ConstantPixel { channel, pixel: 77, count: 1, .. } if channel == "U"),

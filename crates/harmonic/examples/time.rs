@@ -19,7 +19,11 @@ fn least(runs: usize, mut work: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-fn time<T: Sample>(name: &str, config: Config, batch: usize) -> Result<(), Box<dyn std::error::Error>> {
+fn time<T: Sample>(
+    name: &str,
+    config: Config,
+    batch: usize,
+) -> Result<(), Box<dyn std::error::Error>> {
     let plan = Plan::<T>::with_config(config)?;
     let mut scratch = plan.scratch(batch);
     let alm: Vec<T> = (0..plan.alm_len(batch))
@@ -34,7 +38,12 @@ fn time<T: Sample>(name: &str, config: Config, batch: usize) -> Result<(), Box<d
     let per_map = 1.0 / batch as f64;
     println!(
         "{name} nside {:4} lmax {:4} spin {} {:?} batch {batch}: synthesis {:.4} ms, adjoint {:.4} ms a map",
-        config.nside, config.lmax, config.spin, config.engine, forward * per_map, adjoint * per_map
+        config.nside,
+        config.lmax,
+        config.spin,
+        config.engine,
+        forward * per_map,
+        adjoint * per_map
     );
     Ok(())
 }

@@ -30,10 +30,7 @@ impl<T: Sample> Plan<T> {
     ///
     /// # Errors
     /// [`HarmonicError::Shape`] unless components and modes are the plan's.
-    pub fn alm_to_batch(
-        &self,
-        alm: ArrayView3<'_, Complex<T>>,
-    ) -> Result<Vec<T>, HarmonicError> {
+    pub fn alm_to_batch(&self, alm: ArrayView3<'_, Complex<T>>) -> Result<Vec<T>, HarmonicError> {
         let maps = alm.len_of(Axis(0));
         check("coefficient array", alm.shape(), [maps, self.components(), self.modes().len()])?;
         let mut out = Vec::with_capacity(self.alm_len(maps));

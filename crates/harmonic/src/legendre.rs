@@ -335,9 +335,8 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             }
             sums.fill(T::zero());
             let (plus, minus) = sums.split_at_mut(RINGS * lanes.padded);
-            let sums_of = plus
-                .chunks_exact_mut(lanes.padded)
-                .zip(minus.chunks_exact_mut(lanes.padded));
+            let sums_of =
+                plus.chunks_exact_mut(lanes.padded).zip(minus.chunks_exact_mut(lanes.padded));
             let inside = block * RINGS..legendre.pairs.min((block + 1) * RINGS);
             for (pair, (plus, minus)) in inside.zip(sums_of) {
                 let pair = &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
@@ -376,10 +375,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
 
 /// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
 #[inline(always)]
-fn each_part(
-    lanes: Lanes,
-    mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>),
-) {
+fn each_part(lanes: Lanes, mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>)) {
     for component in 0..lanes.components {
         for part in 0..2 {
             let lane = (2 * component + part) * lanes.batch;

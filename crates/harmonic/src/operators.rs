@@ -1,9 +1,7 @@
 //! Transforms as operators of a graph.
 
 use crate::{HarmonicError, Modes, Plan, Sample, Scratch};
-use skyscat_autodiff::{
-    CpuKernel, Forward, GraphError, Keeps, Operator, Pullback, Shape,
-};
+use skyscat_autodiff::{CpuKernel, Forward, GraphError, Keeps, Operator, Pullback, Shape};
 use skyscat_healpix::Nside;
 use skyscat_num::Real;
 use std::sync::{Mutex, OnceLock};
@@ -23,7 +21,12 @@ struct Memory<T> {
 
 impl<T: Sample + Real> Engine<T> {
     /// Runs `work` with the plan and memory for `lanes` maps.
-    fn with(&self, make: impl Fn() -> Plan<T>, lanes: usize, work: impl FnOnce(&Plan<T>, &mut Memory<T>)) {
+    fn with(
+        &self,
+        make: impl Fn() -> Plan<T>,
+        lanes: usize,
+        work: impl FnOnce(&Plan<T>, &mut Memory<T>),
+    ) {
         let plan = self.plan.get_or_init(make);
         let take = |pool: &mut Vec<Memory<T>>| {
             let at = pool.iter().position(|m| m.scratch.batch() == lanes)?;

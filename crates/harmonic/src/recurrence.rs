@@ -132,9 +132,7 @@ impl Walk {
     fn step(&mut self, t: &Eight, sum: f64, alpha: f64, gamma: f64) {
         let mut next = [0.0; RINGS];
         for i in 0..RINGS {
-            next[i] = (-alpha)
-                .mul_add(t[i], sum)
-                .mul_add(self.now[i], -gamma * self.before[i]);
+            next[i] = (-alpha).mul_add(t[i], sum).mul_add(self.now[i], -gamma * self.before[i]);
         }
         self.before = self.now;
         self.now = next;

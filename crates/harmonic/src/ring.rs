@@ -187,8 +187,11 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
             for m in 0..orders {
                 let row = &rows[m * stride..][..4 * padded];
                 let north = rotated(octet(row, at), octet(row, padded + at), phase.value());
-                let south =
-                    rotated(octet(row, 2 * padded + at), octet(row, 3 * padded + at), phase.value());
+                let south = rotated(
+                    octet(row, 2 * padded + at),
+                    octet(row, 3 * padded + at),
+                    phase.value(),
+                );
                 let (bin, mirror) = phase.bins();
                 fold(octets, bin, mirror, m == 0, &north, &south);
                 phase.advance();

@@ -256,8 +256,24 @@ macro_rules! kernels {
 }
 
 kernels!(
-    f64, double, 8, f64s, F64_LANES, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s
+    f64,
+    double,
+    8,
+    f64s,
+    F64_LANES,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    splat_f64s,
+    mul_add_e_f64s
 );
 kernels!(
-    f32, single, 16, f32s, F32_LANES, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_e_f32s
+    f32,
+    single,
+    16,
+    f32s,
+    F32_LANES,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    splat_f32s,
+    mul_add_e_f32s
 );

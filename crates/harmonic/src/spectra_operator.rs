@@ -2,7 +2,7 @@
 
 use crate::Modes;
 use skyscat_autodiff::{
-    CpuKernel, Field, Forward, GraphError, Kernel, Keeps, Operator, Pullback, Shape, for_rows,
+    CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
 use skyscat_num::Real;
 
@@ -184,7 +184,11 @@ impl Kernel for Spectra {
                 self.degree(l, &components, &mut spectrum);
                 for (s, c) in slopes.iter_mut().zip(&spectrum) {
                     let root = c.to_f64().abs().sqrt();
-                    *s = if root > 0.0 { T::from_f64(0.5 * s.to_f64() / root) } else { T::default() };
+                    *s = if root > 0.0 {
+                        T::from_f64(0.5 * s.to_f64() / root)
+                    } else {
+                        T::default()
+                    };
                 }
             }
         }

@@ -9,7 +9,8 @@ struct Stream(u64);
 
 impl Stream {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 
@@ -205,8 +206,7 @@ fn single_precision_stays_within_its_bound() {
             let alm32: Vec<f32> =
                 Stream(5).fill(double.alm_len(4)).iter().map(|&v| v as f32).collect();
             let alm: Vec<f64> = alm32.iter().map(|&v| v.into()).collect();
-            let (mut map, mut map32) =
-                (vec![0.0; double.map_len(4)], vec![0.0; double.map_len(4)]);
+            let (mut map, mut map32) = (vec![0.0; double.map_len(4)], vec![0.0; double.map_len(4)]);
             double.synthesis(&alm, &mut map, &mut double.scratch(4));
             single.synthesis(&alm32, &mut map32, &mut single.scratch(4));
             let map32: Vec<f64> = map32.iter().map(|&v| v.into()).collect();

@@ -43,13 +43,7 @@ impl<T: Sample> Plan<T> {
     ///
     /// # Panics
     /// As [`Plan::synthesis`].
-    pub fn analysis(
-        &self,
-        map: &[T],
-        alm: &mut [T],
-        iterations: usize,
-        scratch: &mut Scratch<T>,
-    ) {
+    pub fn analysis(&self, map: &[T], alm: &mut [T], iterations: usize, scratch: &mut Scratch<T>) {
         let weight = self.weight();
         self.weighted_adjoint(map, alm, scratch, weight);
         if iterations == 0 {
@@ -142,13 +136,7 @@ impl<T: Sample> Plan<T> {
         }
     }
 
-    fn weighted_adjoint(
-        &self,
-        map: &[T],
-        alm: &mut [T],
-        scratch: &mut Scratch<T>,
-        weight: f64,
-    ) {
+    fn weighted_adjoint(&self, map: &[T], alm: &mut [T], scratch: &mut Scratch<T>, weight: f64) {
         scratch.check(&self.config);
         let batch = scratch.batch();
         assert_eq!(alm.len(), self.alm_len(batch), "coefficients of {batch} maps");

@@ -28,7 +28,7 @@ fn spread(v: usize) -> usize {
 }
 
 /// Gathers the even bits of `v`: the inverse of [`spread`].
-fn gather(v: usize) -> usize {
+pub(crate) fn gather(v: usize) -> usize {
     let mut v = v as u32 & 0x5555_5555;
     v = (v | v >> 1) & 0x3333_3333;
     v = (v | v >> 2) & 0x0f0f_0f0f;

@@ -1,6 +1,6 @@
 //! The eight neighbours of a pixel, by gluing the twelve faces together.
 
-use crate::faces::FacePixel;
+use crate::faces::{FacePixel, gather};
 use crate::{Nside, Ordering};
 
 /// Steps (x, y) to the neighbours: SW, W, NW, N, NE, E, SE, S.
@@ -36,30 +36,56 @@ pub fn neighbours(nside: Nside, ordering: Ordering) -> Vec<[i32; 8]> {
     let n = nside.get();
     let width = n + 2;
     let shifts = STEPS.map(|(dx, dy)| dy * width as isize + dx);
-    let mut table = vec![[-1; 8]; nside.npix()];
     let mut padded = vec![-1i32; width * width];
-    for face in 0..12 {
-        fill_padded(nside, ordering, face, &mut padded);
-        for y in 1..=n {
-            for x in 1..=n {
-                let at = y * width + x;
-                table[padded[at] as usize] =
-                    shifts.map(|shift| padded[at.wrapping_add_signed(shift)]);
+    let around =
+        |padded: &[i32], at: usize| shifts.map(|shift| padded[at.wrapping_add_signed(shift)]);
+    match ordering {
+        // Faces follow one another, and so do the pixels of each.
+        Ordering::Nest => {
+            let mut table = Vec::with_capacity(nside.npix());
+            for face in 0..12 {
+                fill_padded(nside, ordering, face, &mut padded);
+                table.extend((0..n * n).map(|pix| {
+                    let (x, y) = (gather(pix), gather(pix >> 1));
+                    around(&padded, (y + 1) * width + x + 1)
+                }));
             }
+            table
+        }
+        Ordering::Ring => {
+            let mut table = vec![[0; 8]; nside.npix()];
+            for face in 0..12 {
+                fill_padded(nside, ordering, face, &mut padded);
+                for y in 1..=n {
+                    for at in y * width + 1..=y * width + n {
+                        table[padded[at] as usize] = around(&padded, at);
+                    }
+                }
+            }
+            table
         }
     }
-    table
 }
 
 /// Indices of a face and of the pixels around it, row by row in y.
 fn fill_padded(nside: Nside, ordering: Ordering, face: usize, padded: &mut [i32]) {
-    let n = nside.get() as isize;
-    let width = nside.get() + 2;
-    for (y, row) in padded.chunks_exact_mut(width).enumerate() {
+    let n = nside.get();
+    let width = n + 2;
+    for y in 0..n {
+        let row = &mut padded[(y + 1) * width + 1..][..n];
         for (x, entry) in row.iter_mut().enumerate() {
-            *entry = glued(n, face, x as isize - 1, y as isize - 1)
-                .map_or(-1, |p| p.index(nside, ordering) as i32);
+            *entry = FacePixel { face, x, y }.index(nside, ordering) as i32;
         }
+    }
+    let mut border = |x: usize, y: usize| {
+        padded[y * width + x] = glued(n as isize, face, x as isize - 1, y as isize - 1)
+            .map_or(-1, |p| p.index(nside, ordering) as i32);
+    };
+    for k in 0..width {
+        border(k, 0);
+        border(k, n + 1);
+        border(0, k);
+        border(n + 1, k);
     }
 }
 

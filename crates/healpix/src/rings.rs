@@ -22,7 +22,9 @@ pub struct Ring {
     pub sin_theta: f64,
 }
 
-/// Ring `index` in 0..4·nside−1, counted from the north (Górski et al. 2005, Eqs. 4–9).
+/// Ring `index` in 0..4·nside−1, counted from the north.
+///
+/// Górski et al. 2005, Eqs. 4–9.
 ///
 /// # Panics
 /// If `index` is not below 4·nside − 1.

@@ -17,12 +17,7 @@ impl MatchSum {
     ///
     /// # Panics
     /// If the lengths differ.
-    pub fn new(
-        name: String,
-        target: Vec<f64>,
-        inverse_sigma: Vec<f64>,
-        multipoles: usize,
-    ) -> Self {
+    pub fn new(name: String, target: Vec<f64>, inverse_sigma: Vec<f64>, multipoles: usize) -> Self {
         assert_eq!(target.len(), inverse_sigma.len(), "one σ for each target");
         Self { name, target, inverse_sigma, multipoles: multipoles as f64 }
     }
