@@ -111,7 +111,7 @@ pub struct Config {
 }
 
 /// From this many inputs on, single targets are the default (paper, section 4).
-pub const SINGLE_TARGET_FROM: usize = 50;
+pub(crate) const SINGLE_TARGET_FROM: usize = 50;
 
 impl Config {
     /// The paper: scattering covariances of Q, U and Q×U and spectra, all with
