@@ -11,7 +11,11 @@ impl<T: Sample> Plan<T> {
     /// [`HarmonicError::Shape`] unless components and pixels are the plan's.
     pub fn maps_to_batch(&self, maps: ArrayView3<'_, T>) -> Result<Vec<T>, HarmonicError> {
         let batch = maps.len_of(Axis(0));
-        check("map array", maps.shape(), [batch, self.components(), self.config().nside.npix()])?;
+        check(
+            "map array",
+            maps.shape(),
+            [batch, self.components(), self.config().nside.npix()],
+        )?;
         Ok(maps.permuted_axes([2, 1, 0]).iter().copied().collect())
     }
 
@@ -23,19 +27,22 @@ impl<T: Sample> Plan<T> {
         let maps = batch.len() / self.map_len(1);
         let shape = (self.config().nside.npix(), self.components(), maps);
         let view = ArrayView3::from_shape(shape, batch).expect("a whole number of maps");
-        view.permuted_axes([2, 1, 0]).as_standard_layout().into_owned()
+        view.permuted_axes([2, 1, 0])
+            .as_standard_layout()
+            .into_owned()
     }
 
     /// Batch slice from coefficients `(n_maps, n_components, n_modes)`.
     ///
     /// # Errors
     /// [`HarmonicError::Shape`] unless components and modes are the plan's.
-    pub fn alm_to_batch(
-        &self,
-        alm: ArrayView3<'_, Complex<T>>,
-    ) -> Result<Vec<T>, HarmonicError> {
+    pub fn alm_to_batch(&self, alm: ArrayView3<'_, Complex<T>>) -> Result<Vec<T>, HarmonicError> {
         let maps = alm.len_of(Axis(0));
-        check("coefficient array", alm.shape(), [maps, self.components(), self.modes().len()])?;
+        check(
+            "coefficient array",
+            alm.shape(),
+            [maps, self.components(), self.modes().len()],
+        )?;
         let mut out = Vec::with_capacity(self.alm_len(maps));
         for rows in alm.axis_iter(Axis(2)) {
             for values in rows.axis_iter(Axis(1)) {
@@ -52,7 +59,11 @@ impl<T: Sample> Plan<T> {
     /// If the length is not [`Plan::alm_len`] of some batch.
     pub fn batch_to_alm(&self, batch: &[T]) -> Array3<Complex<T>> {
         let maps = batch.len() / self.alm_len(1);
-        assert_eq!(batch.len(), self.alm_len(maps), "coefficients of whole maps");
+        assert_eq!(
+            batch.len(),
+            self.alm_len(maps),
+            "coefficients of whole maps"
+        );
         let shape = (maps, self.components(), self.modes().len());
         Array3::from_shape_fn(shape, |(map, component, mode)| {
             let at = (mode * self.components() + component) * 2 * maps + map;
@@ -110,5 +121,9 @@ fn check(what: &'static str, given: &[usize], allowed: [usize; 3]) -> Result<(),
     if given == allowed {
         return Ok(());
     }
-    Err(HarmonicError::Shape { what, given: given.to_vec(), allowed: allowed.to_vec() })
+    Err(HarmonicError::Shape {
+        what,
+        given: given.to_vec(),
+        allowed: allowed.to_vec(),
+    })
 }

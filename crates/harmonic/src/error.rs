@@ -52,7 +52,9 @@ pub enum HarmonicError {
         allowed: Vec<usize>,
     },
     /// A power spectrum that no covariance has.
-    #[error("the spectra at degree {degree} are not a covariance: pivot {given} must be at least {allowed}")]
+    #[error(
+        "the spectra at degree {degree} are not a covariance: pivot {given} must be at least {allowed}"
+    )]
     Covariance {
         /// Degree ℓ.
         degree: usize,

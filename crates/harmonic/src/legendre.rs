@@ -66,6 +66,7 @@ pub(crate) struct Legendre<T> {
     blocks: Vec<Colatitudes>,
     m_end: Vec<usize>,
     columns: Option<Vec<Column<T>>>,
+    arch: pulp::Arch,
 }
 
 /// Working memory of one thread.
@@ -83,7 +84,11 @@ impl<T: Sample> DegreeBuffer<T> {
         let rows = vec![T::zero(); (modes.lmax() + 1) * lanes.padded];
         Self {
             steps: Steps::with_capacity(modes.lmax()),
-            twin: if lanes.components == 2 { rows.clone() } else { Vec::new() },
+            twin: if lanes.components == 2 {
+                rows.clone()
+            } else {
+                Vec::new()
+            },
             coef: rows,
             panel: vec![T::zero(); CHUNK * 2 * RINGS],
             sums: vec![T::zero(); 2 * RINGS * lanes.padded],
@@ -97,7 +102,10 @@ impl<T: Sample> Legendre<T> {
         let blocks: Vec<_> = pairs
             .chunks(RINGS)
             .map(|chunk| {
-                let mut block = Colatitudes { below_one: [1.0; RINGS], sin: [1.0; RINGS] };
+                let mut block = Colatitudes {
+                    below_one: [1.0; RINGS],
+                    sin: [1.0; RINGS],
+                };
                 for (i, &(below_one, sin)) in chunk.iter().enumerate() {
                     (block.below_one[i], block.sin[i]) = (below_one, sin);
                 }
@@ -111,7 +119,15 @@ impl<T: Sample> Legendre<T> {
                 order_limit(modes.lmax(), spin, 1.0 - below_one, sin).min(modes.mmax()) + 1
             })
             .collect();
-        Self { modes, spin, pairs: pairs.len(), blocks, m_end, columns: None }
+        Self {
+            modes,
+            spin,
+            pairs: pairs.len(),
+            blocks,
+            m_end,
+            columns: None,
+            arch: pulp::Arch::new(),
+        }
     }
 
     /// Bytes the tables would take.
@@ -197,7 +213,15 @@ impl<T: Sample> Legendre<T> {
             while at < degrees {
                 let count = CHUNK.min(degrees - at);
                 let table = &columns[m].values[offset..][..count * height];
-                work(Panel { table, spin, parity: (first_class + at) % 2, lanes }, at);
+                work(
+                    Panel {
+                        table,
+                        spin,
+                        parity: (first_class + at) % 2,
+                        lanes,
+                    },
+                    at,
+                );
                 (at, offset) = (at + count, offset + count * height);
             }
             return;
@@ -221,7 +245,15 @@ impl<T: Sample> Legendre<T> {
                 ladder.advance(steps, colatitudes);
             }
             let table = &room[..count * height];
-            work(Panel { table, spin, parity: (first_class + at) % 2, lanes }, at);
+            work(
+                Panel {
+                    table,
+                    spin,
+                    parity: (first_class + at) % 2,
+                    lanes,
+                },
+                at,
+            );
             at += count;
         }
     }
@@ -237,7 +269,7 @@ fn order_limit(lmax: usize, spin: usize, cos: f64, sin: f64) -> usize {
 }
 
 /// Coefficients of one order → Fourier modes of all ring pairs.
-pub(crate) struct Forward<'a, T> {
+pub struct Forward<'a, T> {
     pub(crate) legendre: &'a Legendre<T>,
     pub(crate) lanes: Lanes,
     pub(crate) m: usize,
@@ -252,9 +284,22 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { legendre, lanes, m, coefficients, rows, buffer } = self;
-        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self {
+            legendre,
+            lanes,
+            m,
+            coefficients,
+            rows,
+            buffer,
+        } = self;
+        let DegreeBuffer {
+            steps,
+            coef,
+            twin,
+            panel: room,
+            sums,
+        } = buffer;
         let degrees = legendre.degrees(m);
         if legendre.columns.is_none() {
             steps.fill(m, legendre.spin, legendre.modes.lmax());
@@ -278,11 +323,13 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
                 let from = at * lanes.padded;
                 let twin = if panel.spin { &twin[from..] } else { &twin[..] };
-                T::synthesis(simd, panel, &coef[from..], twin, sums);
+                T::synthesis(legendre.arch, panel, &coef[from..], twin, sums);
             });
             let (plus, minus) = sums.split_at(RINGS * lanes.padded);
             let pairs = rows[block * RINGS * lanes.pair()..].chunks_exact_mut(lanes.pair());
-            let sums = plus.chunks_exact(lanes.padded).zip(minus.chunks_exact(lanes.padded));
+            let sums = plus
+                .chunks_exact(lanes.padded)
+                .zip(minus.chunks_exact(lanes.padded));
             for (pair, (plus, minus)) in pairs.zip(sums) {
                 let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
                 each_part(lanes, |part, signal| {
@@ -300,7 +347,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
 }
 
 /// Fourier modes of all ring pairs → coefficients of one order.
-pub(crate) struct Adjoint<'a, T> {
+pub struct Adjoint<'a, T> {
     pub(crate) legendre: &'a Legendre<T>,
     pub(crate) lanes: Lanes,
     pub(crate) m: usize,
@@ -317,9 +364,23 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { legendre, lanes, m, rows, weight, coefficients, buffer } = self;
-        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self {
+            legendre,
+            lanes,
+            m,
+            rows,
+            weight,
+            coefficients,
+            buffer,
+        } = self;
+        let DegreeBuffer {
+            steps,
+            coef,
+            twin,
+            panel: room,
+            sums,
+        } = buffer;
         let degrees = legendre.degrees(m);
         if legendre.columns.is_none() {
             steps.fill(m, legendre.spin, legendre.modes.lmax());
@@ -354,8 +415,12 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             }
             legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
                 let from = at * lanes.padded;
-                let twin = if panel.spin { &mut twin[from..] } else { &mut twin[..] };
-                T::adjoint(simd, panel, sums, &mut coef[from..], twin);
+                let twin = if panel.spin {
+                    &mut twin[from..]
+                } else {
+                    &mut twin[..]
+                };
+                T::adjoint(legendre.arch, panel, sums, &mut coef[from..], twin);
             });
         }
         let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;
@@ -376,10 +441,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
 
 /// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
 #[inline(always)]
-fn each_part(
-    lanes: Lanes,
-    mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>),
-) {
+fn each_part(lanes: Lanes, mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>)) {
     for component in 0..lanes.components {
         for part in 0..2 {
             let lane = (2 * component + part) * lanes.batch;

@@ -57,8 +57,7 @@ impl Modes {
 
     /// Every (index, ℓ, m), in storage order.
     pub fn iter(self) -> impl Iterator<Item = (usize, usize, usize)> {
-        (0..=self.mmax)
-            .flat_map(move |m| (m..=self.lmax).map(move |l| (self.index(l, m), l, m)))
+        (0..=self.mmax).flat_map(move |m| (m..=self.lmax).map(move |l| (self.index(l, m), l, m)))
     }
 }
 

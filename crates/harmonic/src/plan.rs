@@ -60,22 +60,47 @@ impl Config {
     /// All orders up to `lmax`, automatic engine, rayon.
     pub fn full(nside: Nside, lmax: usize, spin: usize) -> Self {
         let (engine, parallelism) = (Engine::Auto, Parallelism::Rayon);
-        Self { nside, lmax, mmax: lmax, spin, engine, parallelism }
+        Self {
+            nside,
+            lmax,
+            mmax: lmax,
+            spin,
+            engine,
+            parallelism,
+        }
     }
 
     fn check(&self) -> Result<(), HarmonicError> {
-        let Self { nside, lmax, mmax, spin, .. } = *self;
+        let Self {
+            nside,
+            lmax,
+            mmax,
+            spin,
+            ..
+        } = *self;
         if nside.get() > Self::MAX_NSIDE {
-            return Err(HarmonicError::Nside { given: nside.get(), allowed: Self::MAX_NSIDE });
+            return Err(HarmonicError::Nside {
+                given: nside.get(),
+                allowed: Self::MAX_NSIDE,
+            });
         }
         if spin > Self::MAX_SPIN {
-            return Err(HarmonicError::Spin { given: spin, allowed: Self::MAX_SPIN });
+            return Err(HarmonicError::Spin {
+                given: spin,
+                allowed: Self::MAX_SPIN,
+            });
         }
         if lmax > Self::MAX_LMAX {
-            return Err(HarmonicError::Lmax { given: lmax, allowed: Self::MAX_LMAX });
+            return Err(HarmonicError::Lmax {
+                given: lmax,
+                allowed: Self::MAX_LMAX,
+            });
         }
         if mmax > lmax {
-            return Err(HarmonicError::Mmax { given: mmax, allowed: lmax });
+            return Err(HarmonicError::Mmax {
+                given: mmax,
+                allowed: lmax,
+            });
         }
         Ok(())
     }
@@ -138,7 +163,11 @@ impl<T: Sample> Plan<T> {
         let (mut pairs, mut heights) = (Vec::with_capacity(2 * n), Vec::with_capacity(2 * n));
         for (index, ring) in rings(config.nside).take(2 * n).enumerate() {
             let (shifted, has_south) = (ring.phi0_rad != 0.0, index + 1 < 2 * n);
-            pairs.push(Pair { n_phi: ring.n_phi, shifted, has_south });
+            pairs.push(Pair {
+                n_phi: ring.n_phi,
+                shifted,
+                has_south,
+            });
             // sin²θ/(1 + cos θ) keeps 1 − cos θ accurate near the pole.
             let below_one = ring.sin_theta * ring.sin_theta / (1.0 + ring.cos_theta);
             heights.push((below_one, ring.sin_theta));
@@ -153,7 +182,14 @@ impl<T: Sample> Plan<T> {
             legendre.tabulate();
         }
         let (rings, arch) = (Rings::new(n), pulp::Arch::new());
-        Ok(Self { config, modes, pairs, legendre, rings, arch })
+        Ok(Self {
+            config,
+            modes,
+            pairs,
+            legendre,
+            rings,
+            arch,
+        })
     }
 
     /// What the plan is for.
@@ -192,12 +228,21 @@ impl<T: Sample> Plan<T> {
         assert!(batch > 0, "a batch has at least one map");
         let lanes = Lanes::new::<T>(self.components(), batch);
         let orders = self.modes.mmax() + 1;
-        let threads = if self.serial() { 1 } else { rayon::current_num_threads() };
+        let threads = if self.serial() {
+            1
+        } else {
+            rayon::current_num_threads()
+        };
         Scratch {
             config: self.config,
             lanes,
             rows: vec![T::zero(); self.pairs.len() * orders * lanes.pair()],
-            pool: Pool((0..threads).map(|_| self.buffer(lanes)).collect::<Vec<_>>().into()),
+            pool: Pool(
+                (0..threads)
+                    .map(|_| self.buffer(lanes))
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
             map: Vec::new(),
             alm: [const { Vec::new() }; 3],
         }
@@ -208,7 +253,10 @@ impl<T: Sample> Plan<T> {
     }
 
     fn buffer(&self, lanes: Lanes) -> Buffer<T> {
-        Buffer { degrees: DegreeBuffer::new(self.modes, lanes), ring: self.rings.buffer() }
+        Buffer {
+            degrees: DegreeBuffer::new(self.modes, lanes),
+            ring: self.rings.buffer(),
+        }
     }
 
     /// Runs `work` with a buffer of the pool (a new one if all are taken).

@@ -40,7 +40,11 @@ pub(crate) struct Steps {
 impl Steps {
     /// Room for the steps of any order up to degree `lmax`.
     pub(crate) fn with_capacity(lmax: usize) -> Self {
-        Self { m: 0, spin: 0, rows: Vec::with_capacity(lmax + 1) }
+        Self {
+            m: 0,
+            spin: 0,
+            rows: Vec::with_capacity(lmax + 1),
+        }
     }
 
     /// Refills for order `m` and spin `spin`, degrees max(m, s)..=lmax.
@@ -78,7 +82,7 @@ impl Walk {
     /// `factor` · √((2j+1)/4π) d^j_{j,q}, the start of a sequence.
     ///
     /// d^j_{j,q} = (−1)^{j−q} √(C(2j, j+q)/4^j) sin^{j−|q|}θ (1 ± cos θ)^{|q|}, + for q > 0.
-    #[inline(always)]
+    #[inline(never)]
     fn start(colatitudes: &Colatitudes, j: usize, q: isize, factor: f64) -> Self {
         let size = q.unsigned_abs();
         let mut binomial = 1.0;
@@ -107,7 +111,12 @@ impl Walk {
             }
         }
         let plain = scale.iter().all(|&s| s == 0.0);
-        Self { now, before: [0.0; RINGS], scale, plain }
+        Self {
+            now,
+            before: [0.0; RINGS],
+            scale,
+            plain,
+        }
     }
 
     /// Values that count at this degree.
@@ -118,12 +127,16 @@ impl Walk {
         }
         let mut out = [0.0; RINGS];
         for i in 0..RINGS {
-            out[i] = if self.scale[i] == 0.0 { self.now[i] } else { 0.0 };
+            out[i] = if self.scale[i] == 0.0 {
+                self.now[i]
+            } else {
+                0.0
+            };
         }
         out
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn active(&self) -> bool {
         self.plain || self.scale.contains(&0.0)
     }
@@ -139,20 +152,27 @@ impl Walk {
         self.before = self.now;
         self.now = next;
         if !self.plain {
-            for i in 0..RINGS {
-                if self.scale[i] < 0.0 && self.now[i].abs() > LARGE {
-                    self.now[i] *= SHRINK;
-                    self.before[i] *= SHRINK;
-                    self.scale[i] += 1.0;
-                }
-            }
-            self.plain = self.scale.iter().all(|&s| s == 0.0);
+            self.rescale();
         }
+    }
+
+    /// Moves mantissas that have grown back into range.
+    #[inline(never)]
+    fn rescale(&mut self) {
+        let mut lowest = 0.0_f64;
+        for i in 0..RINGS {
+            if self.scale[i] < 0.0 && self.now[i].abs() > LARGE {
+                self.now[i] *= SHRINK;
+                self.before[i] *= SHRINK;
+                self.scale[i] += 1.0;
+            }
+            lowest = lowest.min(self.scale[i]);
+        }
+        self.plain = lowest == 0.0;
     }
 }
 
 /// base^exponent as mantissa and scale, for 0 < base ≤ 1.
-#[inline(always)]
 fn scaled_power(base: &Eight, mut exponent: usize) -> (Eight, Eight) {
     let (mut square, mut square_scale) = (*base, [0.0; RINGS]);
     let (mut power, mut power_scale) = ([1.0; RINGS], [0.0; RINGS]);
@@ -188,17 +208,23 @@ pub(crate) struct Ladder {
 
 impl Ladder {
     /// At degree max(m, s).
-    #[inline(always)]
     pub(crate) fn start(steps: &Steps, colatitudes: &Colatitudes) -> Self {
         let (m, s) = (steps.m, steps.spin);
         if s == 0 {
             let plus = Walk::start(colatitudes, m, 0, 1.0);
-            return Self { plus, minus: plus, step: 0 };
+            return Self {
+                plus,
+                minus: plus,
+                step: 0,
+            };
         }
         let sign = if s % 2 == 0 { 1.0 } else { -1.0 };
         let (plus, minus) = if m >= s {
             let q = s as isize;
-            (Walk::start(colatitudes, m, -q, -0.5 * sign), Walk::start(colatitudes, m, q, -0.5))
+            (
+                Walk::start(colatitudes, m, -q, -0.5 * sign),
+                Walk::start(colatitudes, m, q, -0.5),
+            )
         } else {
             // d_{m,−s} = d_{s,−m} and d_{m,s} = (−1)^{m−s} d_{s,m}.
             let q = m as isize;
@@ -208,7 +234,11 @@ impl Ladder {
                 Walk::start(colatitudes, s, q, -0.5 * swap),
             )
         };
-        Self { plus, minus, step: 0 }
+        Self {
+            plus,
+            minus,
+            step: 0,
+        }
     }
 
     /// Whether any value counts at this degree.
@@ -239,7 +269,8 @@ impl Ladder {
         let [sum, difference, alpha, gamma] = steps.rows[self.step];
         self.plus.step(&colatitudes.below_one, sum, alpha, gamma);
         if steps.spin > 0 {
-            self.minus.step(&colatitudes.below_one, difference, alpha, gamma);
+            self.minus
+                .step(&colatitudes.below_one, difference, alpha, gamma);
         }
         self.step += 1;
     }

@@ -21,10 +21,8 @@ pub fn wigner_d(l: i64, m: i64, m2: i64, theta_rad: f64) -> f64 {
     (first..=last)
         .map(|k| {
             let sign = if (m - m2 + k) % 2 == 0 { 1.0 } else { -1.0 };
-            let below = factorial(l + m2 - k)
-                * factorial(k)
-                * factorial(m - m2 + k)
-                * factorial(l - m - k);
+            let below =
+                factorial(l + m2 - k) * factorial(k) * factorial(m - m2 + k) * factorial(l - m - k);
             sign * norm / below
                 * cos.powi((2 * l + m2 - m - 2 * k) as i32)
                 * sin.powi((m - m2 + 2 * k) as i32)
@@ -47,7 +45,10 @@ fn centres(nside: Nside) -> Vec<(f64, f64)> {
     rings(nside)
         .flat_map(|ring| {
             (0..ring.n_phi).map(move |k| {
-                (ring.theta_rad, ring.phi0_rad + 2.0 * PI * k as f64 / ring.n_phi as f64)
+                (
+                    ring.theta_rad,
+                    ring.phi0_rad + 2.0 * PI * k as f64 / ring.n_phi as f64,
+                )
             })
         })
         .collect()
@@ -87,8 +88,7 @@ pub fn synthesis_spin(
     let field = |(theta, phi)| {
         orders(modes)
             .map(|(l, m)| {
-                let a =
-                    all_orders(e, modes, l, m) + Complex64::I * all_orders(b, modes, l, m);
+                let a = all_orders(e, modes, l, m) + Complex64::I * all_orders(b, modes, l, m);
                 -a * spin_harmonic(spin as i64, l as i64, m, theta, phi)
             })
             .sum()

@@ -68,7 +68,10 @@ impl<T: Sample> Rings<T> {
                         (T::narrow(cos), T::narrow(sin))
                     })
                     .collect();
-                Length { fft: planner.plan_fft_forward(n), phases }
+                Length {
+                    fft: planner.plan_fft_forward(n),
+                    phases,
+                }
             })
             .collect();
         Self { lengths }
@@ -77,9 +80,19 @@ impl<T: Sample> Rings<T> {
     pub(crate) fn buffer(&self) -> RingBuffer<T> {
         let longest = 4 * self.lengths.len();
         let zero = Complex::new(T::zero(), T::zero());
-        let scratch = self.lengths.iter().map(|l| l.fft.get_inplace_scratch_len()).max();
+        let scratch = self
+            .lengths
+            .iter()
+            .map(|l| l.fft.get_inplace_scratch_len())
+            .max();
         RingBuffer {
-            octets: vec![Octet { re: [T::zero(); OCTET], im: [T::zero(); OCTET] }; longest],
+            octets: vec![
+                Octet {
+                    re: [T::zero(); OCTET],
+                    im: [T::zero(); OCTET]
+                };
+                longest
+            ],
             lines: vec![zero; longest * OCTET],
             scratch: vec![zero; scratch.unwrap_or(0)],
         }
@@ -123,7 +136,12 @@ impl<'a, T: Sample> Phase<'a, T> {
     #[inline(always)]
     fn new(length: &'a Length<T>, pair: Pair) -> Self {
         let table = pair.shifted.then_some(&length.phases[..]);
-        Self { table, n: pair.n_phi, bin: 0, negative: false }
+        Self {
+            table,
+            n: pair.n_phi,
+            bin: 0,
+            negative: false,
+        }
     }
 
     #[inline(always)]
@@ -132,7 +150,11 @@ impl<'a, T: Sample> Phase<'a, T> {
             None => (T::one(), T::zero()),
             Some(table) => {
                 let (cos, sin) = table[self.bin];
-                if self.negative { (-cos, -sin) } else { (cos, sin) }
+                if self.negative {
+                    (-cos, -sin)
+                } else {
+                    (cos, sin)
+                }
             }
         }
     }
@@ -154,7 +176,7 @@ impl<'a, T: Sample> Phase<'a, T> {
 }
 
 /// Fourier modes of one ring pair → its pixels.
-pub(crate) struct RingSynthesis<'a, T> {
+pub struct RingSynthesis<'a, T> {
     pub(crate) rings: &'a Rings<T>,
     pub(crate) pair: Pair,
     pub(crate) lanes: Lanes,
@@ -174,21 +196,41 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { rings, pair, lanes, orders, rows, stride, north, south, buffer } = self;
+        let Self {
+            rings,
+            pair,
+            lanes,
+            orders,
+            rows,
+            stride,
+            north,
+            south,
+            buffer,
+        } = self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
-        let RingBuffer { octets, lines, scratch } = buffer;
+        let RingBuffer {
+            octets,
+            lines,
+            scratch,
+        } = buffer;
         let octets = &mut octets[..n];
         let padded = lanes.signals_padded;
         for at in (0..lanes.signals).step_by(OCTET) {
             let used = OCTET.min(lanes.signals - at);
-            octets.fill(Octet { re: [T::zero(); OCTET], im: [T::zero(); OCTET] });
+            octets.fill(Octet {
+                re: [T::zero(); OCTET],
+                im: [T::zero(); OCTET],
+            });
             let mut phase = Phase::new(length, pair);
             for m in 0..orders {
                 let row = &rows[m * stride..][..4 * padded];
                 let north = rotated(octet(row, at), octet(row, padded + at), phase.value());
-                let south =
-                    rotated(octet(row, 2 * padded + at), octet(row, 3 * padded + at), phase.value());
+                let south = rotated(
+                    octet(row, 2 * padded + at),
+                    octet(row, 3 * padded + at),
+                    phase.value(),
+                );
                 let (bin, mirror) = phase.bins();
                 fold(octets, bin, mirror, m == 0, &north, &south);
                 phase.advance();
@@ -207,7 +249,7 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
 }
 
 /// Pixels of one ring pair → its Fourier modes Σ_j value_j e^{−imφ_j}.
-pub(crate) struct RingAdjoint<'a, T> {
+pub struct RingAdjoint<'a, T> {
     pub(crate) rings: &'a Rings<T>,
     pub(crate) pair: Pair,
     pub(crate) lanes: Lanes,
@@ -226,10 +268,23 @@ impl<T: Sample> WithSimd for RingAdjoint<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { rings, pair, lanes, orders, rows, north, south, buffer } = self;
+        let Self {
+            rings,
+            pair,
+            lanes,
+            orders,
+            rows,
+            north,
+            south,
+            buffer,
+        } = self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
-        let RingBuffer { octets, lines, scratch } = buffer;
+        let RingBuffer {
+            octets,
+            lines,
+            scratch,
+        } = buffer;
         let octets = &mut octets[..n];
         let padded = lanes.signals_padded;
         let half = T::narrow(0.5);

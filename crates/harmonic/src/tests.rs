@@ -9,7 +9,10 @@ struct Stream(u64);
 
 impl Stream {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 
@@ -24,11 +27,17 @@ fn peak(values: &[f64]) -> f64 {
 
 fn worst(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).fold(0.0, |worst: f64, (a, b)| worst.max((a - b).abs()))
+    a.iter()
+        .zip(b)
+        .fold(0.0, |worst: f64, (a, b)| worst.max((a - b).abs()))
 }
 
 fn plan(nside: usize, lmax: usize, mmax: usize, spin: usize, engine: Engine) -> Plan<f64> {
-    let config = Config { mmax, engine, ..Config::full(Nside::new(nside).unwrap(), lmax, spin) };
+    let config = Config {
+        mmax,
+        engine,
+        ..Config::full(Nside::new(nside).unwrap(), lmax, spin)
+    };
     Plan::with_config(config).unwrap()
 }
 
@@ -71,7 +80,10 @@ fn synthesis_matches_the_reference() {
                 let found = plan.synthesis_of(alm.view()).unwrap();
                 let scale = peak(&expected).max(1e-300);
                 let error = worst(found.as_slice().unwrap(), &expected) / scale;
-                assert!(error < 2e-13, "nside {nside} lmax {lmax} spin {spin}: {error:e}");
+                assert!(
+                    error < 2e-13,
+                    "nside {nside} lmax {lmax} spin {spin}: {error:e}"
+                );
                 // Must fail: one coefficient off by 1e-4 of the peak.
                 if lmax > spin {
                     let at = plan.modes().index(lmax, 0);
@@ -117,7 +129,10 @@ fn adjoint_synthesis_is_the_transpose() {
                     let right = inner(&plan, &x, &ty, batch, map);
                     let size: f64 = pixels.map(|p| (yx[p] * y[p]).abs()).sum();
                     let error = (left - right).abs() / size.max(1e-300);
-                    assert!(error < 1e-13, "nside {nside} lmax {lmax} spin {spin}: {error:e}");
+                    assert!(
+                        error < 1e-13,
+                        "nside {nside} lmax {lmax} spin {spin}: {error:e}"
+                    );
                 }
                 // Must fail: one coefficient of the adjoint off by 1e-4 of its peak.
                 let at = x.len() - 1;
@@ -145,9 +160,16 @@ fn pullbacks_are_the_real_transposes() {
                 plan.analysis(&map, &mut alm, iterations, &mut scratch);
                 plan.analysis_pullback(&gradient, &mut back, iterations, &mut scratch);
                 let (left, right) = (dot(&alm, &gradient), dot(&map, &back));
-                let size = alm.iter().zip(&gradient).map(|(a, b)| (a * b).abs()).sum::<f64>();
+                let size = alm
+                    .iter()
+                    .zip(&gradient)
+                    .map(|(a, b)| (a * b).abs())
+                    .sum::<f64>();
                 let error = (left - right).abs() / size.max(1e-300);
-                assert!(error < 1e-13, "{nside} {lmax} {spin} K {iterations}: {error:e}");
+                assert!(
+                    error < 1e-13,
+                    "{nside} {lmax} {spin} K {iterations}: {error:e}"
+                );
                 if iterations > 0 && size > 0.0 {
                     // Must fail: the pullback of another number of iterations.
                     plan.analysis_pullback(&gradient, &mut back, iterations - 1, &mut scratch);
@@ -157,7 +179,11 @@ fn pullbacks_are_the_real_transposes() {
             let (mut field, mut back) = (map.clone(), gradient.clone());
             plan.synthesis(&gradient, &mut field, &mut scratch);
             plan.synthesis_pullback(&map, &mut back, &mut scratch);
-            let size = field.iter().zip(&map).map(|(a, b)| (a * b).abs()).sum::<f64>();
+            let size = field
+                .iter()
+                .zip(&map)
+                .map(|(a, b)| (a * b).abs())
+                .sum::<f64>();
             assert!((dot(&field, &map) - dot(&gradient, &back)).abs() <= 1e-13 * size);
         }
     }
@@ -185,7 +211,11 @@ fn engines_threads_and_batches_agree() {
         let (map_steps, back_steps) = run(&steps);
         assert!(worst(&map, &map_steps) <= 1e-14 * peak(&map));
         assert!(worst(&back, &back_steps) <= 1e-14 * peak(&back));
-        assert_eq!((map_steps, back_steps), run(&serial), "threads change no bit");
+        assert_eq!(
+            (map_steps, back_steps),
+            run(&serial),
+            "threads change no bit"
+        );
         // A map alone equals the same map in a batch.
         let one: Vec<f64> = alm.iter().skip(2).step_by(5).copied().collect();
         let mut alone = vec![0.0; tables.map_len(1)];
@@ -202,11 +232,13 @@ fn single_precision_stays_within_its_bound() {
         for engine in [Engine::Tables, Engine::Recurrence] {
             let double = plan(nside, lmax, lmax, spin, engine);
             let single = Plan::<f32>::with_config(*double.config()).unwrap();
-            let alm32: Vec<f32> =
-                Stream(5).fill(double.alm_len(4)).iter().map(|&v| v as f32).collect();
+            let alm32: Vec<f32> = Stream(5)
+                .fill(double.alm_len(4))
+                .iter()
+                .map(|&v| v as f32)
+                .collect();
             let alm: Vec<f64> = alm32.iter().map(|&v| v.into()).collect();
-            let (mut map, mut map32) =
-                (vec![0.0; double.map_len(4)], vec![0.0; double.map_len(4)]);
+            let (mut map, mut map32) = (vec![0.0; double.map_len(4)], vec![0.0; double.map_len(4)]);
             double.synthesis(&alm, &mut map, &mut double.scratch(4));
             single.synthesis(&alm32, &mut map32, &mut single.scratch(4));
             let map32: Vec<f64> = map32.iter().map(|&v| v.into()).collect();
@@ -214,7 +246,10 @@ fn single_precision_stays_within_its_bound() {
             // ε√(2·lmax), five sigma, against the peak (about four rms).
             let bound = f64::from(f32::EPSILON) * 1.25 * (2.0 * lmax as f64).sqrt();
             let error = worst(&map, &map32) / peak(&map);
-            assert!(error < bound, "nside {nside} spin {spin}: {error:e} of {bound:e}");
+            assert!(
+                error < bound,
+                "nside {nside} spin {spin}: {error:e} of {bound:e}"
+            );
         }
     }
 }
@@ -224,15 +259,27 @@ fn bad_requests_are_refused_with_their_range() {
     let nside = |n| Nside::new(n).unwrap();
     assert_eq!(
         Plan::<f64>::new(nside(2048), 8, 0).unwrap_err(),
-        HarmonicError::Nside { given: 2048, allowed: 1024 }
+        HarmonicError::Nside {
+            given: 2048,
+            allowed: 1024
+        }
     );
     assert_eq!(
         Plan::<f64>::new(nside(2), 8, 5).unwrap_err(),
-        HarmonicError::Spin { given: 5, allowed: 4 }
+        HarmonicError::Spin {
+            given: 5,
+            allowed: 4
+        }
     );
-    let config = Config { mmax: 9, ..Config::full(nside(2), 8, 0) };
+    let config = Config {
+        mmax: 9,
+        ..Config::full(nside(2), 8, 0)
+    };
     assert_eq!(
         Plan::<f64>::with_config(config).unwrap_err(),
-        HarmonicError::Mmax { given: 9, allowed: 8 }
+        HarmonicError::Mmax {
+            given: 9,
+            allowed: 8
+        }
     );
 }

@@ -19,7 +19,11 @@ impl<T: Sample> Plan<T> {
     pub fn synthesis(&self, alm: &[T], map: &mut [T], scratch: &mut Scratch<T>) {
         scratch.check(&self.config);
         let batch = scratch.batch();
-        assert_eq!(alm.len(), self.alm_len(batch), "coefficients of {batch} maps");
+        assert_eq!(
+            alm.len(),
+            self.alm_len(batch),
+            "coefficients of {batch} maps"
+        );
         assert_eq!(map.len(), self.map_len(batch), "pixels of {batch} maps");
         self.rows_from_alm(alm, scratch);
         self.map_from_rows(map, scratch);
@@ -43,13 +47,7 @@ impl<T: Sample> Plan<T> {
     ///
     /// # Panics
     /// As [`Plan::synthesis`].
-    pub fn analysis(
-        &self,
-        map: &[T],
-        alm: &mut [T],
-        iterations: usize,
-        scratch: &mut Scratch<T>,
-    ) {
+    pub fn analysis(&self, map: &[T], alm: &mut [T], iterations: usize, scratch: &mut Scratch<T>) {
         let weight = self.weight();
         self.weighted_adjoint(map, alm, scratch, weight);
         if iterations == 0 {
@@ -88,7 +86,11 @@ impl<T: Sample> Plan<T> {
     ) {
         scratch.check(&self.config);
         let batch = scratch.batch();
-        assert_eq!(gradient.len(), self.alm_len(batch), "coefficients of {batch} maps");
+        assert_eq!(
+            gradient.len(),
+            self.alm_len(batch),
+            "coefficients of {batch} maps"
+        );
         let weight = T::narrow(self.weight());
         let [mut sum, mut power, mut step] = take(&mut scratch.alm);
         for buffer in [&mut sum, &mut power, &mut step] {
@@ -142,16 +144,14 @@ impl<T: Sample> Plan<T> {
         }
     }
 
-    fn weighted_adjoint(
-        &self,
-        map: &[T],
-        alm: &mut [T],
-        scratch: &mut Scratch<T>,
-        weight: f64,
-    ) {
+    fn weighted_adjoint(&self, map: &[T], alm: &mut [T], scratch: &mut Scratch<T>, weight: f64) {
         scratch.check(&self.config);
         let batch = scratch.batch();
-        assert_eq!(alm.len(), self.alm_len(batch), "coefficients of {batch} maps");
+        assert_eq!(
+            alm.len(),
+            self.alm_len(batch),
+            "coefficients of {batch} maps"
+        );
         assert_eq!(map.len(), self.map_len(batch), "pixels of {batch} maps");
         self.rows_from_map(map, scratch);
         self.alm_from_rows(alm, scratch, weight);
@@ -159,7 +159,9 @@ impl<T: Sample> Plan<T> {
 
     /// Sums over degrees: fills `scratch.rows` as `[m][pair]`.
     fn rows_from_alm(&self, alm: &[T], scratch: &mut Scratch<T>) {
-        let Scratch { lanes, rows, pool, .. } = scratch;
+        let Scratch {
+            lanes, rows, pool, ..
+        } = scratch;
         let lanes = *lanes;
         let chunk = self.pairs.len() * lanes.pair();
         let orders = 0..self.modes.mmax() + 1;
@@ -171,14 +173,26 @@ impl<T: Sample> Plan<T> {
             let coefficients = &alm[column.start * lanes.row..column.end * lanes.row];
             self.with_buffer(lanes, pool, |buffer| {
                 let (legendre, buffer) = (&self.legendre, &mut buffer.degrees);
-                self.arch.dispatch(Forward { legendre, lanes, m, coefficients, rows, buffer });
+                T::forward(
+                    self.arch,
+                    Forward {
+                        legendre,
+                        lanes,
+                        m,
+                        coefficients,
+                        rows,
+                        buffer,
+                    },
+                );
             });
         });
     }
 
     /// Ring FFTs: pixels from `scratch.rows` as `[m][pair]`.
     fn map_from_rows(&self, map: &mut [T], scratch: &mut Scratch<T>) {
-        let Scratch { lanes, rows, pool, .. } = scratch;
+        let Scratch {
+            lanes, rows, pool, ..
+        } = scratch;
         let (lanes, rows) = (*lanes, &rows[..]);
         let stride = self.pairs.len() * lanes.pair();
         let (north, south) = map.split_at_mut(self.northern_pixels() * lanes.signals);
@@ -194,17 +208,20 @@ impl<T: Sample> Plan<T> {
             },
             &|at, (north, south)| {
                 self.with_buffer(lanes, pool, |buffer| {
-                    self.arch.dispatch(RingSynthesis {
-                        rings: &self.rings,
-                        pair: self.pairs[at],
-                        lanes,
-                        orders: self.legendre.m_end(at),
-                        rows: &rows[at * lanes.pair()..],
-                        stride,
-                        north,
-                        south,
-                        buffer: &mut buffer.ring,
-                    });
+                    T::ring_forward(
+                        self.arch,
+                        RingSynthesis {
+                            rings: &self.rings,
+                            pair: self.pairs[at],
+                            lanes,
+                            orders: self.legendre.m_end(at),
+                            rows: &rows[at * lanes.pair()..],
+                            stride,
+                            north,
+                            south,
+                            buffer: &mut buffer.ring,
+                        },
+                    );
                 });
             },
         );
@@ -212,7 +229,9 @@ impl<T: Sample> Plan<T> {
 
     /// Ring FFTs: fills `scratch.rows` as `[pair][m]`.
     fn rows_from_map(&self, map: &[T], scratch: &mut Scratch<T>) {
-        let Scratch { lanes, rows, pool, .. } = scratch;
+        let Scratch {
+            lanes, rows, pool, ..
+        } = scratch;
         let lanes = *lanes;
         let chunk = (self.modes.mmax() + 1) * lanes.pair();
         let halves = map.split_at(self.northern_pixels() * lanes.signals);
@@ -229,16 +248,19 @@ impl<T: Sample> Plan<T> {
             },
             &|at, (rows, (north, south))| {
                 self.with_buffer(lanes, pool, |buffer| {
-                    self.arch.dispatch(RingAdjoint {
-                        rings: &self.rings,
-                        pair: self.pairs[at],
-                        lanes,
-                        orders: self.legendre.m_end(at),
-                        rows,
-                        north,
-                        south,
-                        buffer: &mut buffer.ring,
-                    });
+                    T::ring_backward(
+                        self.arch,
+                        RingAdjoint {
+                            rings: &self.rings,
+                            pair: self.pairs[at],
+                            lanes,
+                            orders: self.legendre.m_end(at),
+                            rows,
+                            north,
+                            south,
+                            buffer: &mut buffer.ring,
+                        },
+                    );
                 });
             },
         );
@@ -246,7 +268,9 @@ impl<T: Sample> Plan<T> {
 
     /// Sums over rings: coefficients from `scratch.rows` as `[pair][m]`.
     fn alm_from_rows(&self, alm: &mut [T], scratch: &mut Scratch<T>, weight: f64) {
-        let Scratch { lanes, rows, pool, .. } = scratch;
+        let Scratch {
+            lanes, rows, pool, ..
+        } = scratch;
         let (lanes, rows, weight) = (*lanes, &rows[..], T::narrow(weight));
         let orders = 0..self.modes.mmax() + 1;
         let cut = |alm, range: &Range<usize>, middle: usize| {
@@ -256,15 +280,18 @@ impl<T: Sample> Plan<T> {
         split(self.serial(), orders, alm, &cut, &|m, coefficients| {
             self.with_buffer(lanes, pool, |buffer| {
                 let (legendre, buffer) = (&self.legendre, &mut buffer.degrees);
-                self.arch.dispatch(Adjoint {
-                    legendre,
-                    lanes,
-                    m,
-                    rows,
-                    weight,
-                    coefficients,
-                    buffer,
-                });
+                T::backward(
+                    self.arch,
+                    Adjoint {
+                        legendre,
+                        lanes,
+                        m,
+                        rows,
+                        weight,
+                        coefficients,
+                        buffer,
+                    },
+                );
             });
         });
     }
@@ -277,8 +304,13 @@ impl<T: Sample> Plan<T> {
     /// Pixels of the northern rings of `range` before `middle`, and of the southern rings
     /// from `middle` on (which come first in memory).
     fn cut_pixels(&self, range: &Range<usize>, middle: usize) -> (usize, usize) {
-        let north = self.pairs[range.start..middle].iter().map(|pair| pair.n_phi).sum();
-        let south = self.pairs[middle..range.end].iter().filter(|pair| pair.has_south);
+        let north = self.pairs[range.start..middle]
+            .iter()
+            .map(|pair| pair.n_phi)
+            .sum();
+        let south = self.pairs[middle..range.end]
+            .iter()
+            .filter(|pair| pair.has_south);
         (north, south.map(|pair| pair.n_phi).sum())
     }
 }
