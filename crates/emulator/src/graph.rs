@@ -4,7 +4,7 @@ use crate::loss::{MatchMean, MatchRatio, MatchSum, MatchVariance, mean, mean_and
 use crate::{EmulatorError, LossConfig, Sigma, SpectrumLoss, Standardiser};
 use ndarray::{Array2, ArrayView3, Axis};
 use skyscat_autodiff::{Affine, Graph, Node, Program, Purpose, Shape, Stack};
-use skyscat_harmonic::{Analysis, Spectra, SpectrumPower};
+use skyscat_harmonic::{Analysis, SpectraOperator, SpectrumPower};
 use skyscat_healpix::{Nside, ring_to_nest_table};
 use skyscat_num::Par;
 use skyscat_scattering::{Coefficients, Kind, Orientation, Scattering, Selection};
@@ -176,7 +176,7 @@ fn add_spectra(
     };
     let mut nodes = Vec::new();
     for power in [SpectrumPower::Two, first] {
-        nodes.push(graph.apply(Spectra::new(t.lmax, power), &alms)?);
+        nodes.push(graph.apply(SpectraOperator::new(t.lmax, power), &alms)?);
     }
     Ok(StatBlock { name: "spectra".to_owned(), kind: BlockKind::Spectrum, nodes })
 }

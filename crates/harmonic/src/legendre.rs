@@ -66,6 +66,7 @@ pub(crate) struct Legendre<T> {
     blocks: Vec<Colatitudes>,
     m_end: Vec<usize>,
     columns: Option<Vec<Column<T>>>,
+    arch: pulp::Arch,
 }
 
 /// Working memory of one thread.
@@ -111,7 +112,15 @@ impl<T: Sample> Legendre<T> {
                 order_limit(modes.lmax(), spin, 1.0 - below_one, sin).min(modes.mmax()) + 1
             })
             .collect();
-        Self { modes, spin, pairs: pairs.len(), blocks, m_end, columns: None }
+        Self {
+            modes,
+            spin,
+            pairs: pairs.len(),
+            blocks,
+            m_end,
+            columns: None,
+            arch: pulp::Arch::new(),
+        }
     }
 
     /// Bytes the tables would take.
@@ -237,7 +246,7 @@ fn order_limit(lmax: usize, spin: usize, cos: f64, sin: f64) -> usize {
 }
 
 /// Coefficients of one order → Fourier modes of all ring pairs.
-pub(crate) struct Forward<'a, T> {
+pub struct Forward<'a, T> {
     pub(crate) legendre: &'a Legendre<T>,
     pub(crate) lanes: Lanes,
     pub(crate) m: usize,
@@ -252,7 +261,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, _simd: S) {
         let Self { legendre, lanes, m, coefficients, rows, buffer } = self;
         let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
         let degrees = legendre.degrees(m);
@@ -278,7 +287,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
                 let from = at * lanes.padded;
                 let twin = if panel.spin { &twin[from..] } else { &twin[..] };
-                T::synthesis(simd, panel, &coef[from..], twin, sums);
+                T::synthesis(legendre.arch, panel, &coef[from..], twin, sums);
             });
             let (plus, minus) = sums.split_at(RINGS * lanes.padded);
             let pairs = rows[block * RINGS * lanes.pair()..].chunks_exact_mut(lanes.pair());
@@ -300,7 +309,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
 }
 
 /// Fourier modes of all ring pairs → coefficients of one order.
-pub(crate) struct Adjoint<'a, T> {
+pub struct Adjoint<'a, T> {
     pub(crate) legendre: &'a Legendre<T>,
     pub(crate) lanes: Lanes,
     pub(crate) m: usize,
@@ -317,7 +326,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, _simd: S) {
         let Self { legendre, lanes, m, rows, weight, coefficients, buffer } = self;
         let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
         let degrees = legendre.degrees(m);
@@ -354,7 +363,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
                 let from = at * lanes.padded;
                 let twin = if panel.spin { &mut twin[from..] } else { &mut twin[..] };
-                T::adjoint(simd, panel, sums, &mut coef[from..], twin);
+                T::adjoint(legendre.arch, panel, sums, &mut coef[from..], twin);
             });
         }
         let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;

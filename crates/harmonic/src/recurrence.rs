@@ -78,7 +78,7 @@ impl Walk {
     /// `factor` · √((2j+1)/4π) d^j_{j,q}, the start of a sequence.
     ///
     /// d^j_{j,q} = (−1)^{j−q} √(C(2j, j+q)/4^j) sin^{j−|q|}θ (1 ± cos θ)^{|q|}, + for q > 0.
-    #[inline(always)]
+    #[inline(never)]
     fn start(colatitudes: &Colatitudes, j: usize, q: isize, factor: f64) -> Self {
         let size = q.unsigned_abs();
         let mut binomial = 1.0;
@@ -123,7 +123,7 @@ impl Walk {
         out
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn active(&self) -> bool {
         self.plain || self.scale.contains(&0.0)
     }
@@ -137,20 +137,27 @@ impl Walk {
         self.before = self.now;
         self.now = next;
         if !self.plain {
-            for i in 0..RINGS {
-                if self.scale[i] < 0.0 && self.now[i].abs() > LARGE {
-                    self.now[i] *= SHRINK;
-                    self.before[i] *= SHRINK;
-                    self.scale[i] += 1.0;
-                }
-            }
-            self.plain = self.scale.iter().all(|&s| s == 0.0);
+            self.rescale();
         }
+    }
+
+    /// Moves mantissas that have grown back into range.
+    #[inline(never)]
+    fn rescale(&mut self) {
+        let mut lowest = 0.0_f64;
+        for i in 0..RINGS {
+            if self.scale[i] < 0.0 && self.now[i].abs() > LARGE {
+                self.now[i] *= SHRINK;
+                self.before[i] *= SHRINK;
+                self.scale[i] += 1.0;
+            }
+            lowest = lowest.min(self.scale[i]);
+        }
+        self.plain = lowest == 0.0;
     }
 }
 
 /// base^exponent as mantissa and scale, for 0 < base ≤ 1.
-#[inline(always)]
 fn scaled_power(base: &Eight, mut exponent: usize) -> (Eight, Eight) {
     let (mut square, mut square_scale) = (*base, [0.0; RINGS]);
     let (mut power, mut power_scale) = ([1.0; RINGS], [0.0; RINGS]);
@@ -186,7 +193,6 @@ pub(crate) struct Ladder {
 
 impl Ladder {
     /// At degree max(m, s).
-    #[inline(always)]
     pub(crate) fn start(steps: &Steps, colatitudes: &Colatitudes) -> Self {
         let (m, s) = (steps.m, steps.spin);
         if s == 0 {

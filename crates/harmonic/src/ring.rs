@@ -154,7 +154,7 @@ impl<'a, T: Sample> Phase<'a, T> {
 }
 
 /// Fourier modes of one ring pair → its pixels.
-pub(crate) struct RingSynthesis<'a, T> {
+pub struct RingSynthesis<'a, T> {
     pub(crate) rings: &'a Rings<T>,
     pub(crate) pair: Pair,
     pub(crate) lanes: Lanes,
@@ -210,7 +210,7 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
 }
 
 /// Pixels of one ring pair → its Fourier modes Σ_j value_j e^{−imφ_j}.
-pub(crate) struct RingAdjoint<'a, T> {
+pub struct RingAdjoint<'a, T> {
     pub(crate) rings: &'a Rings<T>,
     pub(crate) pair: Pair,
     pub(crate) lanes: Lanes,

@@ -1,7 +1,9 @@
 //! The two data types, f64 and f32, and their register kernels.
 
+use crate::legendre::{Adjoint, Forward};
 use crate::recurrence::RINGS;
-use pulp::Simd;
+use crate::ring::{RingAdjoint, RingSynthesis};
+use pulp::{Arch, Simd, WithSimd};
 use std::fmt::Debug;
 
 /// Data type of maps and coefficients: `f64` or `f32` (sealed).
@@ -48,8 +50,8 @@ pub trait Kernels: Copy + Send + Sync + 'static {
     fn fused(self, b: Self, c: Self) -> Self;
 
     /// `sums[class][ring] += Σ_ℓ W coef[ℓ] (ℓ of the class) + X twin[ℓ] (of the other)`.
-    fn synthesis<S: Simd>(
-        simd: S,
+    fn synthesis(
+        arch: Arch,
         panel: Panel<'_, Self>,
         coef: &[Self],
         twin: &[Self],
@@ -57,13 +59,22 @@ pub trait Kernels: Copy + Send + Sync + 'static {
     );
 
     /// `coef[ℓ] += Σ_ring W sums[class]`, `twin[ℓ] += Σ_ring X sums[other class]`.
-    fn adjoint<S: Simd>(
-        simd: S,
+    fn adjoint(
+        arch: Arch,
         panel: Panel<'_, Self>,
         sums: &[Self],
         coef: &mut [Self],
         twin: &mut [Self],
     );
+
+    /// Runs a stage with the best instructions; compiled in this crate, not in users'.
+    fn forward(arch: Arch, stage: Forward<'_, Self>);
+    /// As [`Kernels::forward`].
+    fn backward(arch: Arch, stage: Adjoint<'_, Self>);
+    /// As [`Kernels::forward`].
+    fn ring_forward(arch: Arch, stage: RingSynthesis<'_, Self>);
+    /// As [`Kernels::forward`].
+    fn ring_backward(arch: Arch, stage: RingAdjoint<'_, Self>);
 }
 
 macro_rules! kernels {
@@ -181,32 +192,19 @@ macro_rules! kernels {
                 }
             }
 
-            impl Kernels for $type {
-                const PAD: usize = $pad;
+            struct Synthesis<'a> {
+                panel: Panel<'a, $type>,
+                coef: &'a [$type],
+                twin: &'a [$type],
+                sums: &'a mut [$type],
+            }
+
+            impl WithSimd for Synthesis<'_> {
+                type Output = ();
 
                 #[inline(always)]
-                fn narrow(value: f64) -> Self {
-                    value as $type
-                }
-
-                #[inline(always)]
-                fn widen(self) -> f64 {
-                    f64::from(self)
-                }
-
-                #[inline(always)]
-                fn fused(self, b: Self, c: Self) -> Self {
-                    self.mul_add(b, c)
-                }
-
-                #[inline(always)]
-                fn synthesis<S: Simd>(
-                    simd: S,
-                    panel: Panel<'_, Self>,
-                    coef: &[Self],
-                    twin: &[Self],
-                    sums: &mut [Self],
-                ) {
+                fn with_simd<S: Simd>(self, simd: S) {
+                    let Self { panel, coef, twin, sums } = self;
                     let width = panel.lanes / S::$lanes;
                     let (coef, twin) = (S::$view(coef).0, S::$view(twin).0);
                     let sums = S::$view_mut(sums).0;
@@ -226,15 +224,21 @@ macro_rules! kernels {
                         at += 1;
                     }
                 }
+            }
+
+            struct Transpose<'a> {
+                panel: Panel<'a, $type>,
+                sums: &'a [$type],
+                coef: &'a mut [$type],
+                twin: &'a mut [$type],
+            }
+
+            impl WithSimd for Transpose<'_> {
+                type Output = ();
 
                 #[inline(always)]
-                fn adjoint<S: Simd>(
-                    simd: S,
-                    panel: Panel<'_, Self>,
-                    sums: &[Self],
-                    coef: &mut [Self],
-                    twin: &mut [Self],
-                ) {
+                fn with_simd<S: Simd>(self, simd: S) {
+                    let Self { panel, sums, coef, twin } = self;
                     let width = panel.lanes / S::$lanes;
                     let (coef, twin) = (S::$view_mut(coef).0, S::$view_mut(twin).0);
                     let sums = S::$view(sums).0;
@@ -249,6 +253,61 @@ macro_rules! kernels {
                         adjoint_columns::<S, 1>(simd, &panel, sums, coef, twin, at);
                         at += 1;
                     }
+                }
+            }
+
+            impl Kernels for $type {
+                const PAD: usize = $pad;
+
+                #[inline(always)]
+                fn narrow(value: f64) -> Self {
+                    value as $type
+                }
+
+                #[inline(always)]
+                fn widen(self) -> f64 {
+                    f64::from(self)
+                }
+
+                #[inline(always)]
+                fn fused(self, b: Self, c: Self) -> Self {
+                    self.mul_add(b, c)
+                }
+
+                fn synthesis(
+                    arch: Arch,
+                    panel: Panel<'_, Self>,
+                    coef: &[Self],
+                    twin: &[Self],
+                    sums: &mut [Self],
+                ) {
+                    arch.dispatch(Synthesis { panel, coef, twin, sums });
+                }
+
+                fn adjoint(
+                    arch: Arch,
+                    panel: Panel<'_, Self>,
+                    sums: &[Self],
+                    coef: &mut [Self],
+                    twin: &mut [Self],
+                ) {
+                    arch.dispatch(Transpose { panel, sums, coef, twin });
+                }
+
+                fn forward(arch: Arch, stage: Forward<'_, Self>) {
+                    arch.dispatch(stage);
+                }
+
+                fn backward(arch: Arch, stage: Adjoint<'_, Self>) {
+                    arch.dispatch(stage);
+                }
+
+                fn ring_forward(arch: Arch, stage: RingSynthesis<'_, Self>) {
+                    arch.dispatch(stage);
+                }
+
+                fn ring_backward(arch: Arch, stage: RingAdjoint<'_, Self>) {
+                    arch.dispatch(stage);
                 }
             }
         }

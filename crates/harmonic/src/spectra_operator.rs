@@ -1,21 +1,10 @@
 //! Angular power spectra as an operator of a graph.
 
-use crate::Modes;
+use crate::{Modes, SpectrumPower};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
 use skyscat_num::Real;
-
-/// Which power of the coefficients a spectrum sums (Campeti et al. 2025, Eq. 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpectrumPower {
-    /// p = 2: |a|², Re(a b*): the usual C_ℓ.
-    Two,
-    /// p = 1: |a|, and |a b*|^{1/2} with the sign of Re(a b*).
-    One,
-    /// sgn(C_ℓ)√|C_ℓ| of the usual C_ℓ (CMBSCAT 0.0.3's p = 1).
-    SignedRoot,
-}
 
 /// C_ℓ = 1/(2ℓ+1) Σ_{m=−ℓ}^{ℓ} |a_ℓm|^p of every field and pair of fields.
 ///
@@ -23,13 +12,13 @@ pub enum SpectrumPower {
 /// (one component), of E, B (two), or both in this order. Output: one row a
 /// degree; channels EE, BB, EB, or TT, EE, BB, TE, EB, TB, or TT.
 #[derive(Debug)]
-pub struct Spectra {
+pub struct SpectraOperator {
     modes: Modes,
     degrees: Vec<(u32, u32)>,
     power: SpectrumPower,
 }
 
-impl Spectra {
+impl SpectraOperator {
     /// Spectra up to `lmax`.
     pub fn new(lmax: usize, power: SpectrumPower) -> Self {
         let modes = Modes::new(lmax, lmax);
@@ -125,7 +114,7 @@ where
     .collect()
 }
 
-impl Operator for Spectra {
+impl Operator for SpectraOperator {
     fn name(&self) -> &'static str {
         "spectra"
     }
@@ -151,7 +140,7 @@ impl Operator for Spectra {
     }
 }
 
-impl Kernel for Spectra {
+impl Kernel for SpectraOperator {
     fn scratch(&self, inputs: &[Shape], lanes: usize) -> usize {
         let components: usize = inputs.iter().map(|s| s.channels).sum();
         (self.modes.lmax() + 1) * Self::pairs(components).len() * lanes
@@ -223,7 +212,7 @@ struct Row<'a, T> {
 impl<T: Real> Row<'_, T> {
     fn add(&self, which: usize, out: &mut [T]) {
         let lanes = self.components[0].alm.lanes;
-        let pairs = Spectra::pairs(self.components.len()).iter();
+        let pairs = SpectraOperator::pairs(self.components.len()).iter();
         for (&(i, j), slopes) in pairs.zip(self.slopes.chunks_exact(lanes)) {
             for (own, other) in [(i, j), (j, i)] {
                 let component = &self.components[own];

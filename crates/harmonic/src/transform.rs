@@ -159,7 +159,7 @@ impl<T: Sample> Plan<T> {
             let coefficients = &alm[column.start * lanes.row..column.end * lanes.row];
             self.with_buffer(lanes, pool, |buffer| {
                 let (legendre, buffer) = (&self.legendre, &mut buffer.degrees);
-                self.arch.dispatch(Forward { legendre, lanes, m, coefficients, rows, buffer });
+                T::forward(self.arch, Forward { legendre, lanes, m, coefficients, rows, buffer });
             });
         });
     }
@@ -182,17 +182,20 @@ impl<T: Sample> Plan<T> {
             },
             &|at, (north, south)| {
                 self.with_buffer(lanes, pool, |buffer| {
-                    self.arch.dispatch(RingSynthesis {
-                        rings: &self.rings,
-                        pair: self.pairs[at],
-                        lanes,
-                        orders: self.legendre.m_end(at),
-                        rows: &rows[at * lanes.pair()..],
-                        stride,
-                        north,
-                        south,
-                        buffer: &mut buffer.ring,
-                    });
+                    T::ring_forward(
+                        self.arch,
+                        RingSynthesis {
+                            rings: &self.rings,
+                            pair: self.pairs[at],
+                            lanes,
+                            orders: self.legendre.m_end(at),
+                            rows: &rows[at * lanes.pair()..],
+                            stride,
+                            north,
+                            south,
+                            buffer: &mut buffer.ring,
+                        },
+                    );
                 });
             },
         );
@@ -217,16 +220,19 @@ impl<T: Sample> Plan<T> {
             },
             &|at, (rows, (north, south))| {
                 self.with_buffer(lanes, pool, |buffer| {
-                    self.arch.dispatch(RingAdjoint {
-                        rings: &self.rings,
-                        pair: self.pairs[at],
-                        lanes,
-                        orders: self.legendre.m_end(at),
-                        rows,
-                        north,
-                        south,
-                        buffer: &mut buffer.ring,
-                    });
+                    T::ring_backward(
+                        self.arch,
+                        RingAdjoint {
+                            rings: &self.rings,
+                            pair: self.pairs[at],
+                            lanes,
+                            orders: self.legendre.m_end(at),
+                            rows,
+                            north,
+                            south,
+                            buffer: &mut buffer.ring,
+                        },
+                    );
                 });
             },
         );
@@ -244,15 +250,10 @@ impl<T: Sample> Plan<T> {
         split(self.serial(), orders, alm, &cut, &|m, coefficients| {
             self.with_buffer(lanes, pool, |buffer| {
                 let (legendre, buffer) = (&self.legendre, &mut buffer.degrees);
-                self.arch.dispatch(Adjoint {
-                    legendre,
-                    lanes,
-                    m,
-                    rows,
-                    weight,
-                    coefficients,
-                    buffer,
-                });
+                T::backward(
+                    self.arch,
+                    Adjoint { legendre, lanes, m, rows, weight, coefficients, buffer },
+                );
             });
         });
     }

@@ -42,9 +42,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:?}", emulator.plan::<f64>()?);
     let clock = Instant::now();
     let id = BatchId { target: None, number: 0 };
-    let batch = if which.contains("f32") { emulator.run::<f32>(id, None, Arc::new(Lines))? } else { emulator.run::<f64>(id, None, Arc::new(Lines))? };
+    let batch = if which.contains("f32") {
+        emulator.run::<f32>(id, None, Arc::new(Lines))?
+    } else {
+        emulator.run::<f64>(id, None, Arc::new(Lines))?
+    };
     let seconds = clock.elapsed().as_secs_f64();
-    println!("{} evaluations, {seconds:.1} s, {:.4} s each; {}", batch.evaluations, seconds / batch.evaluations as f64, batch.stop);
+    println!(
+        "{} evaluations, {seconds:.1} s, {:.4} s each; {}",
+        batch.evaluations,
+        seconds / batch.evaluations as f64,
+        batch.stop
+    );
     println!("loss {:.3e} -> {:.3e}", batch.history[0], batch.history.last().unwrap());
     for block in emulator.block_matches(&batch)? {
         println!("{:4} {:3} {:.2e}", block.field, block.kind.to_string(), block.relative_rms);
