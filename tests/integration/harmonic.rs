@@ -130,18 +130,8 @@ fn synthesis_matches_healpy() {
         let (alm, map) = (alm_of(&mut npz, "alm_in_0"), map_of(&mut npz, "map_0"));
         let t = plan(nside, 0).synthesis_of(rows(&alm, 0..1)).unwrap();
         let qu = plan(nside, 2).synthesis_of(rows(&alm, 1..3)).unwrap();
-        assert_close(
-            "T",
-            &complex(t.view()),
-            &complex(rows(&map, 0..1)),
-            1e-12,
-        );
-        assert_close(
-            "QU",
-            &complex(qu.view()),
-            &complex(rows(&map, 1..3)),
-            1e-12,
-        );
+        assert_close("T", &complex(t.view()), &complex(rows(&map, 0..1)), 1e-12);
+        assert_close("QU", &complex(qu.view()), &complex(rows(&map, 1..3)), 1e-12);
         let spin2 = map_of(&mut npz, "map_alm2map_spin2_0");
         assert_close("spin 2", &complex(qu.view()), &complex(spin2.view()), 1e-12);
     }
@@ -160,9 +150,7 @@ fn analysis_matches_healpy() {
             assert_close("map2alm", &found, &expected, 1e-12);
         }
         let expected = alm_of(&mut npz, "alm_map2alm_spin2_0");
-        let found = plan(nside, 2)
-            .analysis_of(rows(&map, 1..3), 0)
-            .unwrap();
+        let found = plan(nside, 2).analysis_of(rows(&map, 1..3), 0).unwrap();
         assert_close("spin 2", &found, &expected, 1e-12);
     }
 }
@@ -223,8 +211,7 @@ fn spectra_match_anafast() {
 fn to_ring(nest: ArrayView2<'_, f64>, nest2ring: &Array1<i64>) -> Array2<f64> {
     let mut ring = Array2::zeros(nest.dim());
     for (p, &target) in nest2ring.iter().enumerate() {
-        ring.column_mut(target as usize)
-            .assign(&nest.column(p));
+        ring.column_mut(target as usize).assign(&nest.column(p));
     }
     ring
 }
@@ -282,4 +269,30 @@ fn spectra_match_the_peer_emulator() {
             assert!(error(&off) > 1e-12, "{name} cannot fail");
         }
     }
+}
+
+/// Needs no shared fixtures.
+#[test]
+fn golden_spectra_are_met() {
+    let qu: Array2<f64> =
+        ndarray_npy::read_npy(skyscat_tests::golden("harmonic_qu_nside016.npy")).unwrap();
+    let healpy: Array2<f64> =
+        ndarray_npy::read_npy(skyscat_tests::golden("harmonic_cl_nside016.npy")).unwrap();
+    let modes = Modes::new(47, 47);
+    let error = |qu: &Array2<f64>| {
+        let mut teb = Array2::zeros((3, modes.len()));
+        let eb = plan(16, 2).analysis_of(qu.view(), 0).unwrap();
+        teb.slice_axis_mut(Axis(0), Slice::from(1..)).assign(&eb);
+        let mut found = six_spectra(modes, &teb);
+        for row in [0, 3, 5] {
+            found.row_mut(row).assign(&healpy.row(row));
+        }
+        spectra_error(&found, &healpy)
+    };
+    let found = error(&qu);
+    assert!(found <= 1e-11, "{found:e}");
+    let mut off = qu.clone();
+    let peak = qu.iter().fold(0.0, |peak: f64, v| peak.max(v.abs()));
+    off[[0, 1500]] += 1e-4 * peak;
+    assert!(error(&off) > 1e-11, "cannot fail");
 }

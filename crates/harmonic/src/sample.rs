@@ -101,8 +101,9 @@ macro_rules! kernels {
                         [..RINGS]
                         .try_into()
                         .expect("eight rings");
-                    let row: &[S::$vector; NV] =
-                        rows[degree * width + at..][..NV].try_into().expect("whole registers");
+                    let row: &[S::$vector; NV] = rows[degree * width + at..][..NV]
+                        .try_into()
+                        .expect("whole registers");
                     degree += 2;
                     for ring in 0..RINGS {
                         let value = simd.$splat(lambda[ring]);
