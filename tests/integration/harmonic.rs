@@ -223,3 +223,29 @@ fn spectra_match_the_peer_emulator() {
         }
     }
 }
+
+/// Needs no shared fixtures.
+#[test]
+fn golden_spectra_are_met() {
+    let qu: Array2<f64> =
+        ndarray_npy::read_npy(skyscat_tests::golden("harmonic_qu_nside016.npy")).unwrap();
+    let healpy: Array2<f64> =
+        ndarray_npy::read_npy(skyscat_tests::golden("harmonic_cl_nside016.npy")).unwrap();
+    let modes = Modes::new(47, 47);
+    let error = |qu: &Array2<f64>| {
+        let mut teb = Array2::zeros((3, modes.len()));
+        let eb = plan(16, 2).analysis_of(qu.view(), 0).unwrap();
+        teb.slice_axis_mut(Axis(0), Slice::from(1..)).assign(&eb);
+        let mut found = six_spectra(modes, &teb);
+        for row in [0, 3, 5] {
+            found.row_mut(row).assign(&healpy.row(row));
+        }
+        spectra_error(&found, &healpy)
+    };
+    let found = error(&qu);
+    assert!(found <= 1e-11, "{found:e}");
+    let mut off = qu.clone();
+    let peak = qu.iter().fold(0.0, |peak: f64, v| peak.max(v.abs()));
+    off[[0, 1500]] += 1e-4 * peak;
+    assert!(error(&off) > 1e-11, "cannot fail");
+}

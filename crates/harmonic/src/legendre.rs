@@ -298,9 +298,9 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
                     let (p, m) = (&plus[part.clone()], &minus[part]);
                     let n = &mut north[signal.clone()];
                     let s = &mut south[signal];
-                    for (((n, s), &p), &m) in n.iter_mut().zip(s).zip(p).zip(m) {
-                        *n = p + m;
-                        *s = p - m;
+                    for i in 0..lanes.batch {
+                        n[i] = p[i] + m[i];
+                        s[i] = p[i] - m[i];
                     }
                 });
             }
@@ -354,9 +354,9 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
                     let (n, s) = (&north[signal.clone()], &south[signal]);
                     let p = &mut plus[part.clone()];
                     let m = &mut minus[part];
-                    for (((p, m), &n), &s) in p.iter_mut().zip(m).zip(n).zip(s) {
-                        *p = n + s;
-                        *m = n - s;
+                    for i in 0..lanes.batch {
+                        p[i] = n[i] + s[i];
+                        m[i] = n[i] - s[i];
                     }
                 });
             }

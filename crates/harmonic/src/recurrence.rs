@@ -34,19 +34,22 @@ pub(crate) struct Colatitudes {
 pub(crate) struct Steps {
     m: usize,
     spin: usize,
+    /// C(2j, j)/4^j at the first degree j.
+    central: f64,
     rows: Vec<[f64; 4]>,
 }
 
 impl Steps {
     /// Room for the steps of any order up to degree `lmax`.
     pub(crate) fn with_capacity(lmax: usize) -> Self {
-        Self { m: 0, spin: 0, rows: Vec::with_capacity(lmax + 1) }
+        Self { m: 0, spin: 0, central: 1.0, rows: Vec::with_capacity(lmax + 1) }
     }
 
     /// Refills for order `m` and spin `spin`, degrees max(m, s)..=lmax.
     pub(crate) fn fill(&mut self, m: usize, spin: usize, lmax: usize) {
         let (mf, sf) = (m as f64, spin as f64);
         (self.m, self.spin) = (m, spin);
+        self.central = (1..=m.max(spin)).map(|i| (2 * i - 1) as f64 / (2 * i) as f64).product();
         self.rows.clear();
         self.rows.extend((m.max(spin)..=lmax).map(|l| {
             let l = l as f64;
@@ -79,12 +82,10 @@ impl Walk {
     ///
     /// d^j_{j,q} = (−1)^{j−q} √(C(2j, j+q)/4^j) sin^{j−|q|}θ (1 ± cos θ)^{|q|}, + for q > 0.
     #[inline(never)]
-    fn start(colatitudes: &Colatitudes, j: usize, q: isize, factor: f64) -> Self {
+    fn start(steps: &Steps, colatitudes: &Colatitudes, q: isize, factor: f64) -> Self {
+        let j = steps.m.max(steps.spin);
         let size = q.unsigned_abs();
-        let mut binomial = 1.0;
-        for i in 1..=j {
-            binomial *= (2 * i - 1) as f64 / (2 * i) as f64;
-        }
+        let mut binomial = steps.central;
         for i in 1..=size {
             binomial *= (j + 1 - i) as f64 / (j + i) as f64;
         }
@@ -116,11 +117,7 @@ impl Walk {
         if self.plain {
             return self.now;
         }
-        let mut out = [0.0; RINGS];
-        for i in 0..RINGS {
-            out[i] = if self.scale[i] == 0.0 { self.now[i] } else { 0.0 };
-        }
-        out
+        std::array::from_fn(|i| if self.scale[i] == 0.0 { self.now[i] } else { 0.0 })
     }
 
     #[inline(never)]
@@ -196,20 +193,23 @@ impl Ladder {
     pub(crate) fn start(steps: &Steps, colatitudes: &Colatitudes) -> Self {
         let (m, s) = (steps.m, steps.spin);
         if s == 0 {
-            let plus = Walk::start(colatitudes, m, 0, 1.0);
+            let plus = Walk::start(steps, colatitudes, 0, 1.0);
             return Self { plus, minus: plus, step: 0 };
         }
         let sign = if s % 2 == 0 { 1.0 } else { -1.0 };
         let (plus, minus) = if m >= s {
             let q = s as isize;
-            (Walk::start(colatitudes, m, -q, -0.5 * sign), Walk::start(colatitudes, m, q, -0.5))
+            (
+                Walk::start(steps, colatitudes, -q, -0.5 * sign),
+                Walk::start(steps, colatitudes, q, -0.5),
+            )
         } else {
             // d_{m,−s} = d_{s,−m} and d_{m,s} = (−1)^{m−s} d_{s,m}.
             let q = m as isize;
             let swap = if (s - m) % 2 == 0 { 1.0 } else { -1.0 };
             (
-                Walk::start(colatitudes, s, -q, -0.5 * sign),
-                Walk::start(colatitudes, s, q, -0.5 * swap),
+                Walk::start(steps, colatitudes, -q, -0.5 * sign),
+                Walk::start(steps, colatitudes, q, -0.5 * swap),
             )
         };
         Self { plus, minus, step: 0 }
@@ -246,5 +246,44 @@ impl Ladder {
             self.minus.step(&colatitudes.below_one, difference, alpha, gamma);
         }
         self.step += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Σ_m |ₛY_ℓm(θ)|² = (2ℓ+1)/4π at the largest size planned, pole to equator.
+    #[test]
+    fn addition_theorem_holds_at_high_degree() {
+        let (nside, lmax) = (1024.0_f64, 3071);
+        // 1 − cos θ of rings 1..=8 near the pole, and of eight across the hemisphere.
+        let polar = std::array::from_fn(|i| ((i + 1) as f64 / nside).powi(2) / 3.0);
+        let wide = std::array::from_fn(|i| (i + 1) as f64 / 8.0);
+        for below_one in [polar, wide] {
+            let sin = below_one.map(|t: f64| (t * (2.0 - t)).sqrt());
+            let colatitudes = Colatitudes { below_one, sin };
+            for spin in [0, 2, 4] {
+                let mut steps = Steps::with_capacity(lmax);
+                let mut sums = [0.0; RINGS];
+                for m in 0..=lmax {
+                    steps.fill(m, spin, lmax);
+                    let mut ladder = Ladder::start(&steps, &colatitudes);
+                    for _ in m.max(spin)..lmax {
+                        ladder.advance(&steps, &colatitudes);
+                    }
+                    let [w, x] = ladder.rows(spin);
+                    let count = if m == 0 { 1.0 } else { 2.0 };
+                    for i in 0..RINGS {
+                        sums[i] += count * (w[i] * w[i] + x[i] * x[i]);
+                    }
+                }
+                let expected = (2 * lmax + 1) as f64 / (4.0 * PI);
+                for sum in sums {
+                    let error = (sum / expected - 1.0).abs();
+                    assert!(error < 1e-10, "spin {spin}: {error:e}");
+                }
+            }
+        }
     }
 }

@@ -252,13 +252,12 @@ impl<T: Sample> WithSimd for RingAdjoint<'_, T> {
             for row in rows.chunks_exact_mut(4 * padded).take(orders) {
                 let (bin, mirror) = phase.bins();
                 let (z, w) = (&octets[bin], &octets[mirror]);
-                let mut parts = [[T::zero(); OCTET]; 4];
-                for i in 0..OCTET {
-                    parts[0][i] = half * (z.re[i] + w.re[i]);
-                    parts[1][i] = half * (z.im[i] - w.im[i]);
-                    parts[2][i] = half * (z.im[i] + w.im[i]);
-                    parts[3][i] = half * (w.re[i] - z.re[i]);
-                }
+                let parts: [[T; OCTET]; 4] = [
+                    std::array::from_fn(|i| half * (z.re[i] + w.re[i])),
+                    std::array::from_fn(|i| half * (z.im[i] - w.im[i])),
+                    std::array::from_fn(|i| half * (z.im[i] + w.im[i])),
+                    std::array::from_fn(|i| half * (w.re[i] - z.re[i])),
+                ];
                 let (cos, sin) = phase.value();
                 let (north_re, north_im) = rotated(parts[0], parts[1], (cos, -sin));
                 let (south_re, south_im) = rotated(parts[2], parts[3], (cos, -sin));

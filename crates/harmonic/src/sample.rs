@@ -95,17 +95,19 @@ macro_rules! kernels {
             ) {
                 let width = panel.lanes / S::$lanes;
                 let height = panel.rows();
-                let tables = panel.table.chunks_exact(height).skip(first).step_by(2);
-                let rows = rows.chunks_exact(width).skip(first).step_by(2);
-                for (table, row) in tables.zip(rows) {
-                    let lambda: &[$type; RINGS] =
-                        table[kind * RINGS..][..RINGS].try_into().expect("eight rings");
+                let mut degree = first;
+                while degree < panel.table.len() / height {
+                    let lambda: &[$type; RINGS] = panel.table[degree * height + kind * RINGS..]
+                        [..RINGS]
+                        .try_into()
+                        .expect("eight rings");
                     let row: &[S::$vector; NV] =
-                        row[at..][..NV].try_into().expect("whole registers");
-                    for (sum, &value) in registers.iter_mut().zip(lambda) {
-                        let value = simd.$splat(value);
-                        for (sum, &a) in sum.iter_mut().zip(row) {
-                            *sum = simd.$fma(value, a, *sum);
+                        rows[degree * width + at..][..NV].try_into().expect("whole registers");
+                    degree += 2;
+                    for ring in 0..RINGS {
+                        let value = simd.$splat(lambda[ring]);
+                        for i in 0..NV {
+                            registers[ring][i] = simd.$fma(value, row[i], registers[ring][i]);
                         }
                     }
                 }
@@ -150,18 +152,21 @@ macro_rules! kernels {
             ) {
                 let width = panel.lanes / S::$lanes;
                 let height = panel.rows();
-                let tables = panel.table.chunks_exact(height).skip(first).step_by(2);
-                let rows = rows.chunks_exact_mut(width).skip(first).step_by(2);
-                for (table, row) in tables.zip(rows) {
-                    let lambda: &[$type; RINGS] =
-                        table[kind * RINGS..][..RINGS].try_into().expect("eight rings");
-                    let row: &mut [S::$vector; NV] =
-                        (&mut row[at..][..NV]).try_into().expect("whole registers");
+                let mut degree = first;
+                while degree < panel.table.len() / height {
+                    let lambda: &[$type; RINGS] = panel.table[degree * height + kind * RINGS..]
+                        [..RINGS]
+                        .try_into()
+                        .expect("eight rings");
+                    let row: &mut [S::$vector; NV] = (&mut rows[degree * width + at..][..NV])
+                        .try_into()
+                        .expect("whole registers");
+                    degree += 2;
                     let mut sum = *row;
-                    for (register, &value) in registers.iter().zip(lambda) {
-                        let value = simd.$splat(value);
-                        for (sum, &g) in sum.iter_mut().zip(register) {
-                            *sum = simd.$fma(value, g, *sum);
+                    for ring in 0..RINGS {
+                        let value = simd.$splat(lambda[ring]);
+                        for i in 0..NV {
+                            sum[i] = simd.$fma(value, registers[ring][i], sum[i]);
                         }
                     }
                     *row = sum;
