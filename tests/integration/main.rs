@@ -1,6 +1,7 @@
 //! Layer contracts, one module a layer.
 
 mod autodiff;
+mod emulator;
 mod harmonic;
 mod healpix;
 mod io;

@@ -177,6 +177,7 @@ impl Emulator {
         let shape = (self.config.batch, self.channels.len(), self.nside().npix());
         match &self.config.init {
             Init::Noise => Ok(self.noise(id, shape)),
+            Init::Gaussian => self.gaussian(id, shape),
             Init::Maps(maps) => {
                 let (count, channels, pixels) = maps.dim();
                 if count == 0 || channels != shape.1 || pixels != shape.2 {
@@ -214,6 +215,27 @@ impl Emulator {
             }
         }
         maps
+    }
+
+    /// Isotropic Gaussian fields with the spectra of the inputs' mean.
+    fn gaussian(
+        &self,
+        id: BatchId,
+        shape: (usize, usize, usize),
+    ) -> Result<Array3<f64>, EmulatorError> {
+        let owner = id.target.map_or(u64::MAX, |t| t as u64);
+        let physical = self.standardiser.undo(self.standardised.view());
+        let streams = (0..shape.0).map(|j| {
+            let member = (id.number * shape.0 + j) as u64;
+            self.seed.stream("initial-gaussian").index(owner, member)
+        });
+        let maps = crate::gaussian::fields(
+            self.nside(),
+            &self.channels,
+            physical.view(),
+            streams.collect(),
+        )?;
+        Ok(self.standardiser.apply(maps.view()))
     }
 
     /// Runs a batch from its start, or from where it was saved.

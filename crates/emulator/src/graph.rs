@@ -67,6 +67,8 @@ pub(crate) struct StatBlock {
     pub(crate) name: String,
     pub(crate) kind: BlockKind,
     nodes: Vec<Node>,
+    /// Which of S1 to S4 each node belongs to.
+    kinds: Vec<Kind>,
 }
 
 /// A graph of all statistics of a batch of standardised maps.
@@ -92,10 +94,10 @@ impl StatGraph {
         let mut blocks: Vec<StatBlock> = list
             .iter()
             .enumerate()
-            .map(|(i, c)| StatBlock {
-                name: format!("SC({})", c.name),
-                kind: if i < autos { BlockKind::Auto } else { BlockKind::Cross },
-                nodes: loss_nodes(c, parts.loss.exchanged_s3),
+            .map(|(i, c)| {
+                let kind = if i < autos { BlockKind::Auto } else { BlockKind::Cross };
+                let (kinds, nodes) = loss_nodes(c, parts.loss.exchanged_s3).into_iter().unzip();
+                StatBlock { name: format!("SC({})", c.name), kind, nodes, kinds }
             })
             .collect();
         if parts.loss.spectrum > 0.0 && parts.transforms.any() {
@@ -127,7 +129,7 @@ impl StatGraph {
             let variables: Vec<f64> = chunk.permuted_axes([1, 2, 0]).iter().copied().collect();
             program.evaluate(&variables);
             for (b, (block, stats)) in self.blocks.iter().zip(&mut stats).enumerate() {
-                stats.append(program, b, block.nodes.len());
+                stats.append(program, b, block);
             }
         }
         Ok(stats)
@@ -135,10 +137,10 @@ impl StatGraph {
 }
 
 /// Nodes of S1 to S4 in the loss; S0 is a matter of standardisation.
-fn loss_nodes(coefficients: &Coefficients, exchanged_s3: bool) -> Vec<Node> {
+fn loss_nodes(coefficients: &Coefficients, exchanged_s3: bool) -> Vec<(Kind, Node)> {
     let wanted = |kind: Kind| kind != Kind::S0 && (exchanged_s3 || kind != Kind::S3P);
     let blocks = coefficients.blocks.iter().filter(|b| wanted(b.kind));
-    blocks.flat_map(|b| b.pieces.iter().map(|p| p.node)).collect()
+    blocks.flat_map(|b| b.pieces.iter().map(|p| (b.kind, p.node))).collect()
 }
 
 /// Spectra p = 1, 2 of the maps in their own units, divided by one overall number.
@@ -178,7 +180,8 @@ fn add_spectra(
     for power in [SpectrumPower::Two, first] {
         nodes.push(graph.apply(SpectraOperator::new(t.lmax, power), &alms)?);
     }
-    Ok(StatBlock { name: "spectra".to_owned(), kind: BlockKind::Spectrum, nodes })
+    let kinds = Vec::new();
+    Ok(StatBlock { name: "spectra".to_owned(), kind: BlockKind::Spectrum, nodes, kinds })
 }
 
 /// Statistics of the inputs: for each real number its values over the inputs.
@@ -189,6 +192,8 @@ pub(crate) struct BlockStats {
     /// Whether a number is the real part of a complex one; the next is its
     /// imaginary part.
     starts_complex: Vec<bool>,
+    /// Which of S1 to S4 a number belongs to; empty for spectra.
+    kinds: Vec<Kind>,
     rows: usize,
 }
 
@@ -199,20 +204,22 @@ impl BlockStats {
             kind: block.kind,
             values: Vec::new(),
             starts_complex: Vec::new(),
+            kinds: Vec::new(),
             rows: 0,
         }
     }
 
-    fn append(&mut self, program: &Program<f64>, block: usize, nodes: usize) {
+    fn append(&mut self, program: &Program<f64>, index: usize, block: &StatBlock) {
         let first = self.values.is_empty();
         let mut at = 0;
-        for node in 0..nodes {
-            let (shape, data) = program.output(&format!("{block}/{node}")).expect("named");
+        for node in 0..block.nodes.len() {
+            let (shape, data) = program.output(&format!("{index}/{node}")).expect("named");
             self.rows = shape.rows;
             for (i, values) in data.chunks_exact(program.maps()).enumerate() {
                 if first {
                     self.values.push(Vec::new());
                     self.starts_complex.push(shape.complex && i % 2 == 0);
+                    self.kinds.extend(block.kinds.get(node));
                 }
                 self.values[at].extend_from_slice(values);
                 at += 1;
@@ -231,7 +238,11 @@ impl BlockStats {
 
     /// 1/σ of each number and the count of coefficients that vary. A complex
     /// coefficient has one σ for both parts.
-    fn inverse_sigma(&self, sigma: &Sigma) -> Result<(Vec<f64>, usize), EmulatorError> {
+    fn inverse_sigma(
+        &self,
+        sigma: &Sigma,
+        target: &[f64],
+    ) -> Result<(Vec<f64>, usize), EmulatorError> {
         let len = self.values.len();
         match sigma {
             Sigma::Given(given) => {
@@ -247,6 +258,11 @@ impl BlockStats {
                 })?;
                 let inverse: Vec<f64> =
                     sigma.iter().map(|s| if *s > 0.0 { s.recip() } else { 0.0 }).collect();
+                let count = self.count(|i| inverse[i] > 0.0);
+                Ok((inverse, count))
+            }
+            Sigma::Blocks => {
+                let inverse = self.inverse_block_rms(target);
                 let count = self.count(|i| inverse[i] > 0.0);
                 Ok((inverse, count))
             }
@@ -274,6 +290,20 @@ impl BlockStats {
         }
     }
 
+    /// 1/rms of each number's block, weighted so that blocks count the same.
+    fn inverse_block_rms(&self, target: &[f64]) -> Vec<f64> {
+        let mut powers: BTreeMap<Kind, f64> = BTreeMap::new();
+        for (kind, value) in self.kinds.iter().zip(target) {
+            *powers.entry(*kind).or_default() += value * value;
+        }
+        let share = self.count(|_| true) as f64 / powers.len() as f64;
+        let weight = |kind: &Kind| match powers[kind] {
+            power if power > 0.0 => (share / power).sqrt(),
+            _ => 0.0,
+        };
+        self.kinds.iter().map(weight).collect()
+    }
+
     /// Coefficients for which `keep` holds, a complex one counted once.
     fn count(&self, keep: impl Fn(usize) -> bool) -> usize {
         let second = |i: usize| i > 0 && self.starts_complex[i - 1];
@@ -286,7 +316,7 @@ impl BlockStats {
 
     /// Names of the coefficients that the loss leaves out.
     pub(crate) fn left_out(&self, sigma: &Sigma) -> Result<Vec<String>, EmulatorError> {
-        let (inverse, _) = self.inverse_sigma(sigma)?;
+        let (inverse, _) = self.inverse_sigma(sigma, &self.target(None))?;
         let numbers = (0..inverse.len()).filter(|&i| inverse[i] == 0.0);
         Ok(numbers.map(|i| format!("{} number {i}", self.name)).collect())
     }
@@ -307,7 +337,7 @@ impl BlockStats {
             }
             BlockKind::Auto | BlockKind::Cross => {
                 let weight = if self.kind == BlockKind::Auto { loss.auto } else { loss.cross };
-                let (inverse, count) = self.inverse_sigma(&loss.sigma)?;
+                let (inverse, count) = self.inverse_sigma(&loss.sigma, &target)?;
                 if weight > 0.0 && count > 0 {
                     let term = MatchMean::new(name.clone(), target, inverse, count);
                     graph.term(term, &block.nodes, weight);
@@ -323,6 +353,19 @@ impl BlockStats {
             }
         }
         Ok(())
+    }
+
+    /// Whether a number of the spectra is in the ratio term: all but p = 1 of
+    /// pairs of fields, unless asked for.
+    fn in_ratio(&self, number: usize, loss: &LossConfig) -> bool {
+        let channels = self.values.len() / (2 * self.rows);
+        let first_power = number >= channels * self.rows;
+        let pair = match channels {
+            3 => number % 3 == 2,
+            6 => number % 6 >= 3,
+            _ => false,
+        };
+        loss.first_power_of_pairs || !(first_power && pair)
     }
 
     fn add_spectrum_term(
@@ -351,11 +394,15 @@ impl BlockStats {
         }
         match loss.spectrum_loss {
             SpectrumLoss::Ratio => {
-                // ℓ below the spin has no power and no scatter.
                 let ratio = target
                     .iter()
                     .zip(&std)
-                    .map(|(t, s)| if *s > 0.0 { t / s } else { f64::NAN })
+                    .enumerate()
+                    .map(|(i, (t, s))| match self.in_ratio(i, loss) {
+                        // ℓ below the spin has no power and no scatter.
+                        true if *s > 0.0 => t / s,
+                        _ => f64::NAN,
+                    })
                     .collect();
                 graph.term(MatchRatio::new(name, ratio), &block.nodes, loss.spectrum);
             }

@@ -13,6 +13,7 @@ mod batch;
 mod config;
 mod draw;
 mod emulator;
+mod gaussian;
 mod graph;
 pub mod loss;
 mod standardise;

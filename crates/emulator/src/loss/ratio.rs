@@ -3,20 +3,25 @@
 use super::{coefficients, mean_and_variance};
 use skyscat_autodiff::{Stat, Term};
 
-/// Σ (Ave_j C/Std_j C − target)², over all ℓ, spectra and powers.
+/// mean of (Ave_j C/Std_j C − target)² over ℓ, spectra and powers.
 ///
-/// `target` holds Ave_i C/Std_i C of the inputs for each real number; a target
-/// that is not finite leaves its number out.
+/// The paper sums where this takes the mean: the minimum is the same, and terms
+/// of one order descend together (with the sum, 1/σ² of a few hundred stiff
+/// numbers kept the scattering terms from moving). `target` holds Ave_i C/Std_i C
+/// of the inputs for each real number; one that is not finite leaves its number
+/// out.
 #[derive(Debug)]
 pub struct MatchRatio {
     name: String,
     target: Vec<f64>,
+    count: f64,
 }
 
 impl MatchRatio {
     /// A term over as many numbers as `target` has.
     pub fn new(name: String, target: Vec<f64>) -> Self {
-        Self { name, target }
+        let count = target.iter().filter(|t| t.is_finite()).count().max(1) as f64;
+        Self { name, target, count }
     }
 }
 
@@ -36,11 +41,11 @@ impl Term for MatchRatio {
             }
             let std = variance.sqrt();
             let residual = mean / std - target;
-            total += residual * residual;
+            total += residual * residual / self.count;
             // ∂(μ/s)/∂x_j = [1 − μ(x_j − μ)/s²]/(n s).
             let n = values.len() as f64;
             for (g, x) in gradient.iter_mut().zip(values) {
-                *g = 2.0 * residual * (1.0 - mean * (x - mean) / variance) / (n * std);
+                *g = 2.0 * residual / self.count * (1.0 - mean * (x - mean) / variance) / (n * std);
             }
         }
         total
