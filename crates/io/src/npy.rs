@@ -3,6 +3,7 @@
 use crate::source::Source;
 use crate::{IoError, Overwrite, write_atomic};
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
+use num_complex::Complex64;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -80,7 +81,26 @@ pub(crate) fn write_array(
         Precision::F32 => "<f4",
         Precision::F64 => "<f8",
     };
-    let shape: String = array.shape().iter().map(|n| format!("{n}, ")).collect();
+    write_header(out, descr, array.shape())?;
+    write_values(out, array.iter().copied(), precision)
+}
+
+/// Writes complex numbers, real part first.
+pub(crate) fn write_complex_array(
+    out: &mut dyn Write,
+    array: &ArrayViewD<'_, Complex64>,
+    precision: Precision,
+) -> io::Result<()> {
+    let descr = match precision {
+        Precision::F32 => "<c8",
+        Precision::F64 => "<c16",
+    };
+    write_header(out, descr, array.shape())?;
+    write_values(out, array.iter().flat_map(|z| [z.re, z.im]), precision)
+}
+
+fn write_header(out: &mut dyn Write, descr: &str, shape: &[usize]) -> io::Result<()> {
+    let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
     let shape = shape.trim_end();
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     // Magic, version, length and text together are a multiple of 64.
@@ -91,9 +111,16 @@ pub(crate) fn write_array(
     out.write_all(MAGIC)?;
     out.write_all(&[1, 0])?;
     out.write_all(&(text.len() as u16).to_le_bytes())?;
-    out.write_all(text.as_bytes())?;
+    out.write_all(text.as_bytes())
+}
+
+fn write_values(
+    out: &mut dyn Write,
+    values: impl Iterator<Item = f64>,
+    precision: Precision,
+) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(1 << 16);
-    for &value in array {
+    for value in values {
         match precision {
             Precision::F64 => buffer.extend(value.to_le_bytes()),
             Precision::F32 => buffer.extend((value as f32).to_le_bytes()),

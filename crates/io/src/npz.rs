@@ -1,9 +1,10 @@
 //! Archives of named numpy arrays.
 
-use crate::npy::{read_array, write_array};
+use crate::npy::{read_array, write_array, write_complex_array};
 use crate::source::Source;
 use crate::{IoError, Overwrite, Precision, write_atomic};
 use ndarray::{ArrayD, ArrayViewD};
+use num_complex::Complex64;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor};
@@ -30,19 +31,46 @@ pub fn read_npz(path: &Path) -> Result<BTreeMap<String, ArrayD<f64>>, IoError> {
     Ok(arrays)
 }
 
-/// Writes named arrays atomically as a deflated npz file.
+/// One array of an archive: real, or complex as numpy's complex128.
+#[derive(Clone, Debug)]
+pub enum NpzArray<'a> {
+    /// Real numbers.
+    Real(ArrayViewD<'a, f64>),
+    /// Complex numbers.
+    Complex(ArrayViewD<'a, Complex64>),
+}
+
+impl<'a> From<ArrayViewD<'a, f64>> for NpzArray<'a> {
+    fn from(array: ArrayViewD<'a, f64>) -> Self {
+        Self::Real(array)
+    }
+}
+
+impl<'a> From<ArrayViewD<'a, Complex64>> for NpzArray<'a> {
+    fn from(array: ArrayViewD<'a, Complex64>) -> Self {
+        Self::Complex(array)
+    }
+}
+
+/// Writes named arrays, real or complex, atomically as a deflated npz file.
 ///
 /// # Errors
 /// [`IoError::Precision`] for a value beyond 32-bit floats, [`IoError::Exists`],
 /// [`IoError::Os`].
-pub fn write_npz(
+pub fn write_npz<'a, A: Into<NpzArray<'a>> + Clone>(
     path: &Path,
-    arrays: &[(&str, ArrayViewD<'_, f64>)],
+    arrays: &[(&str, A)],
     precision: Precision,
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
-    for (_, array) in arrays {
-        precision.check(array, path)?;
+    let arrays = || arrays.iter().map(|(name, array)| (*name, array.clone().into()));
+    for (_, array) in arrays() {
+        match array {
+            NpzArray::Real(array) => precision.check(array, path)?,
+            NpzArray::Complex(array) => {
+                precision.check(array.iter().flat_map(|z| [&z.re, &z.im]), path)?;
+            }
+        }
     }
     write_atomic(path, overwrite, |out| {
         // A zip archive is written with seeks; arrays here are tables and spectra.
@@ -50,9 +78,12 @@ pub fn write_npz(
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .large_file(true);
-        for (name, array) in arrays {
+        for (name, array) in arrays() {
             zip.start_file(format!("{name}.npy"), options).map_err(io::Error::other)?;
-            write_array(&mut zip, array, precision)?;
+            match array {
+                NpzArray::Real(array) => write_array(&mut zip, &array, precision)?,
+                NpzArray::Complex(array) => write_complex_array(&mut zip, &array, precision)?,
+            }
         }
         out.write_all(zip.finish().map_err(io::Error::other)?.get_ref())
     })
