@@ -16,14 +16,16 @@ pub(crate) fn run(args: InfoArgs) -> Result<Ending> {
 }
 
 fn show(info: &FileInfo) {
-    let or = |text: &Option<String>, otherwise: &str| text.as_deref().unwrap_or(otherwise).to_owned();
+    let or =
+        |text: &Option<String>, otherwise: &str| text.as_deref().unwrap_or(otherwise).to_owned();
     let line = |name: &str, value: String| say::result(&format!("{name:<12}{value}"));
     line("file", info.path.display().to_string());
     line("format", info.format.to_string());
     if let (Some(nside), Some(maps)) = (info.nside, info.n_maps) {
         line("maps", maps.to_string());
         line("Nside", format!("{nside} ({} pixels)", 12 * nside * nside));
-        line("ordering", or(&info.ordering, "not stated").to_uppercase());
+        let ordering = info.ordering.as_ref().map(|o| o.to_uppercase());
+        line("ordering", or(&ordering, "not stated"));
         line("coordinates", or(&info.coordsys, "not stated"));
         line("polarisation", format!(" {}", or(&info.polcconv, "not stated")));
     }

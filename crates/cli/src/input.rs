@@ -172,8 +172,7 @@ fn read_masks(path: &Path, ordering: Ordering, nside: Nside) -> Result<Vec<Vec<f
             path.display(),
             nside.npix()
         );
-        let mask =
-            Mask::new(stated, row).with_context(|| format!("{}: mask", path.display()))?;
+        let mask = Mask::new(stated, row).with_context(|| format!("{}: mask", path.display()))?;
         masks.push(mask.reordered(Ordering::Nest).weights().to_vec());
     }
     Ok(masks)

@@ -58,7 +58,7 @@ fn map(args: PlotMapArgs) -> Result<Ending> {
     let png = canvas.to_png()?;
     write_atomic(&args.output, output::replace(args.replace.overwrite), |out| out.write_all(&png))?;
     say::note(&format!(
-        "{}: {} maps, {} x {} pixels",
+        "{}: {} panel(s), {} x {} pixels",
         args.output.display(),
         panels.len(),
         canvas.width(),

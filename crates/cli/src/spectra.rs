@@ -9,7 +9,9 @@ use ndarray::{Array2, Axis};
 use skyscat::autodiff::{Graph, Node, Program, Purpose, Shape};
 use skyscat::harmonic::{Plan, Spectra, SpectrumPower};
 use skyscat::healpix::{MapSet, Ordering};
-use skyscat::io::{CsvValue, FitsColumn, Overwrite, Precision, write_csv, write_fits_table, write_npz};
+use skyscat::io::{
+    CsvValue, FitsColumn, Overwrite, Precision, write_csv, write_fits_table, write_npz,
+};
 use skyscat::num::Par;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

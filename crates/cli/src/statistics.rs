@@ -76,11 +76,7 @@ pub(crate) fn run(args: StatisticsArgs) -> Result<Ending> {
     output::write_settings(&companion, "statistics", &settings, replace)?;
     if !args.common.quiet {
         let count: usize = tables.iter().map(|t| t.data.len()).sum();
-        say::note(&format!(
-            "{}: {count} coefficients of {}",
-            path.display(),
-            inputs.summary()
-        ));
+        say::note(&format!("{}: {count} coefficients of {}", path.display(), inputs.summary()));
     }
     Ok(Ending::Done)
 }
@@ -103,7 +99,9 @@ pub(crate) fn resolve(section: &mut StatisticsSection) -> Result<Config> {
     };
     bank.check().context("--orientations")?;
     if definition == Definition::HealpixMl && normalise != NormaliseWord::None {
-        bail!("--normalise {normalise}: the healpixml definition never normalises: allowed is none");
+        bail!(
+            "--normalise {normalise}: the healpixml definition never normalises: allowed is none"
+        );
     }
     let normalisation = match normalise {
         NormaliseWord::Own => Normalisation::Own,
@@ -212,8 +210,11 @@ fn labels() -> (Vec<&'static str>, Vec<&'static str>) {
     for kind in Kind::ALL {
         let news = kind.scale_labels().iter().filter(|l| !scales.contains(l)).collect::<Vec<_>>();
         scales.extend(news);
-        let news =
-            kind.orientation_labels().iter().filter(|l| !orientations.contains(l)).collect::<Vec<_>>();
+        let news = kind
+            .orientation_labels()
+            .iter()
+            .filter(|l| !orientations.contains(l))
+            .collect::<Vec<_>>();
         orientations.extend(news);
     }
     (scales, orientations)

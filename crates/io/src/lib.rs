@@ -33,9 +33,7 @@ pub use atomic::{Overwrite, write_atomic};
 pub use checkpoint::{Checkpoint, read_checkpoint, write_checkpoint};
 pub use csv::{CsvValue, write_csv};
 pub use error::IoError;
-pub use fits::{
-    FitsColumn, FitsOptions, HeaderCard, HeaderValue, write_fits, write_fits_table,
-};
+pub use fits::{FitsColumn, FitsOptions, HeaderCard, HeaderValue, write_fits, write_fits_table};
 pub use inspect::{ColumnInfo, FileFormat, FileInfo, inspect};
 pub use manifest::{FileRecord, Manifest, sha256_bytes, sha256_file};
 pub use maps::{ReadOptions, WriteOptions, read_map_file, read_maps, write_maps};

@@ -57,7 +57,8 @@ fn strokes(commands: &str) -> Vec<Vec<(f64, f64)>> {
     let mut rest = commands;
     while let Some(command) = rest.chars().next() {
         let end = rest[1..].find(|c: char| c.is_ascii_alphabetic()).map_or(rest.len(), |i| i + 1);
-        let n: Vec<f64> = rest[1..end].split_whitespace().map(|v| v.parse().unwrap_or(0.0)).collect();
+        let n: Vec<f64> =
+            rest[1..end].split_whitespace().map(|v| v.parse().unwrap_or(0.0)).collect();
         rest = &rest[end..];
         match (command, n.as_slice()) {
             ('M', &[x, y]) => list.push(vec![(x, y)]),
@@ -135,7 +136,10 @@ fn glyph(letter: char) -> (f64, &'static str) {
         'j' => (0.9, "M.9 4.1L.9 -.6A-.1 -.6 1 1.2 0 -80M.9 5.6L.9 5.75"),
         'k' => (3.1, "M0 6L0 0M2.9 4.1L0 1.5M1 2.4L3.1 0"),
         'l' => (0.0, "M0 6L0 0"),
-        'm' => (5.2, "M0 4.1L0 0M0 2.6A1.3 2.6 1.3 1.5 180 0L2.6 0M2.6 2.6A3.9 2.6 1.3 1.5 180 0L5.2 0"),
+        'm' => (
+            5.2,
+            "M0 4.1L0 0M0 2.6A1.3 2.6 1.3 1.5 180 0L2.6 0M2.6 2.6A3.9 2.6 1.3 1.5 180 0L5.2 0",
+        ),
         'n' => (3.2, "M0 4.1L0 0M0 2.4A1.6 2.4 1.6 1.7 180 0L3.2 0"),
         'o' => (3.6, "O1.8 2.05 1.8 2.05"),
         'p' => (3.5, "M0 4.1L0 -1.8O1.75 2.05 1.75 2.05"),

@@ -50,7 +50,11 @@ impl RowConfig {
         }
         let (low, high) = self.range;
         if !(low.is_finite() && high.is_finite() && low < high) {
-            return refuse("range", format!("{low}, {high}"), "two finite numbers, the lower first");
+            return refuse(
+                "range",
+                format!("{low}, {high}"),
+                "two finite numbers, the lower first",
+            );
         }
         Ok(())
     }
@@ -118,10 +122,8 @@ impl Layout {
 /// [`PlotError::Healpix`] for values that are no full map.
 pub fn row(panels: &[Panel<'_>], config: &RowConfig) -> Result<Canvas, PlotError> {
     config.check(panels)?;
-    let resolutions = panels
-        .iter()
-        .map(|p| Nside::from_npix(p.values.len()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let resolutions =
+        panels.iter().map(|p| Nside::from_npix(p.values.len())).collect::<Result<Vec<_>, _>>()?;
     let layout = Layout::new(panels, config.width as f64);
     let mut canvas = Canvas::new(config.width, layout.height, PAPER);
     for (i, (panel, nside)) in panels.iter().zip(resolutions).enumerate() {

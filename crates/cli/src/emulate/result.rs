@@ -1,7 +1,7 @@
 //! The outputs of a finished emulation: maps, history, report, manifest.
 
-use super::work::Finished;
 use super::Job;
+use super::work::Finished;
 use crate::choices::PrecisionWord;
 use crate::output;
 use anyhow::{Context, Result};
@@ -42,7 +42,9 @@ pub(super) fn write(job: &Job, batches: &Batches, replace: Overwrite) -> Result<
     let records = |paths: &[PathBuf]| -> Result<Vec<FileRecord>> {
         let record = |path: &PathBuf| -> Result<FileRecord> {
             let mut record = FileRecord::of(path)?;
-            if !place.is_cube && let Ok(inside) = path.strip_prefix(&staging) {
+            if !place.is_cube
+                && let Ok(inside) = path.strip_prefix(&staging)
+            {
                 // The folder is renamed when it is complete.
                 record.path = place.output.join(inside);
             }

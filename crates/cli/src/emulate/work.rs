@@ -103,8 +103,9 @@ impl Work {
         let job = folder.join("job.ckpt");
         if resume {
             let found = read_checkpoint(&job).context("cannot resume")?;
-            let found: Stamp = serde_json::from_value(found.header)
-                .with_context(|| format!("{}: cannot resume: not a run of skyscat", job.display()))?;
+            let found: Stamp = serde_json::from_value(found.header).with_context(|| {
+                format!("{}: cannot resume: not a run of skyscat", job.display())
+            })?;
             compare(&found, &stamp)
                 .with_context(|| format!("{}: cannot resume", folder.display()))?;
         } else {
