@@ -21,7 +21,7 @@ A first run, nothing needed but this program:
   skyscat emulate --input maps.npy --count 10 --output emulated.npy --seed 1 --steps 200
   skyscat plot map --input maps.npy --input emulated.npy --channel Q --output look.png
 
-Every command takes --config run.toml (see skyscat init); flags win over the file.";
+Commands that compute take --config run.toml (see skyscat init); flags win over the file.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -249,7 +249,7 @@ pub(crate) struct PlotMapArgs {
     #[command(flatten)]
     pub(crate) replace: Replace,
     /// Values at the ends of the colour bar, as -1e-7,1e-7 [default: from the first panel]
-    #[arg(long, value_delimiter = ',', num_args = 1.., allow_hyphen_values = true, value_name = "A,B")]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "A,B")]
     pub(crate) range: Option<Vec<f64>>,
     /// planck, viridis or RdBu
     #[arg(long, default_value = "planck", ignore_case = true,

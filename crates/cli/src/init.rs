@@ -16,7 +16,7 @@ pub(crate) fn run(args: InitArgs) -> Result<Ending> {
         return Ok(Ending::Done);
     }
     output::check_extension(&args.file, &["toml"])?;
-    output::check_free(&args.file, args.replace.overwrite)?;
+    output::check_file(&args.file, args.replace.overwrite)?;
     write_atomic(&args.file, output::replace(args.replace.overwrite), |out| {
         out.write_all(TEMPLATE.as_bytes())
     })?;

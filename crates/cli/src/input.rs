@@ -18,8 +18,8 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Reads and checks everything that the section names.
-    pub(crate) fn read(section: &InputSection) -> Result<Self> {
+    /// Reads and checks maps, and masks if any.
+    pub(crate) fn read(section: &InputSection, masks: Option<&[PathBuf]>) -> Result<Self> {
         let ordering: Ordering = section.ordering.expect("has a default").into();
         let files = expand(section.input.as_deref().unwrap_or(&[]))?;
         let options = ReadOptions {
@@ -34,10 +34,10 @@ impl Inputs {
             read_one_stated(path, section.channels.as_deref()) == Some(maps.ordering())
         };
         let assumed = (!files.iter().all(stated)).then_some(ordering);
-        let mut masks = Vec::new();
-        for path in section.mask.as_deref().unwrap_or(&[]) {
-            masks.extend(read_masks(path, ordering, maps.nside())?);
-        }
+        let masks = (masks.unwrap_or(&[]).iter())
+            .map(|path| read_masks(path, ordering, maps.nside()))
+            .collect::<Result<Vec<_>>>()?
+            .concat();
         Ok(Self { maps, masks, files, assumed })
     }
 

@@ -44,10 +44,22 @@ fn main() -> ExitCode {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
-            say::note(&format!("error: {error:#}"));
+            say::note(&format!("error: {}", told(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, without those that repeat what was said.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(cause.trim_end()) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text = format!("{}{separator}{cause}", text.trim_end());
+        }
+    }
+    text
 }
 
 /// How a command ended when nothing was wrong.

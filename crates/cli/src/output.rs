@@ -62,11 +62,6 @@ pub(crate) fn check_free(path: &Path, overwrite: bool) -> Result<()> {
         "{}: the output exists: allowed is a path that does not, or --overwrite",
         path.display()
     );
-    ensure!(
-        !path.is_dir() || !path.extension().is_some_and(|_| true) || overwrite,
-        "{}: the output is a folder",
-        path.display()
-    );
     let path = trimmed(path);
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -78,6 +73,13 @@ pub(crate) fn check_free(path: &Path, overwrite: bool) -> Result<()> {
         path.display(),
         parent.display()
     );
+    Ok(())
+}
+
+/// As [`check_free`], for an output that is one file.
+pub(crate) fn check_file(path: &Path, overwrite: bool) -> Result<()> {
+    check_free(path, overwrite)?;
+    ensure!(!path.is_dir(), "{}: a folder is there: allowed is the name of a file", path.display());
     Ok(())
 }
 

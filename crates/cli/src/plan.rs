@@ -23,7 +23,7 @@ pub(crate) fn run(args: PlanArgs) -> Result<Ending> {
         check_count(count)?;
     }
     check_words(&mut settings)?;
-    let inputs = Inputs::read(&settings.input)?;
+    let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
     inputs.say_assumptions(args.common.quiet);
     resolve_for(&mut settings, inputs.maps.n_maps())?;
     let par = Par::new(settings.run.threads.expect("has a default"))?;

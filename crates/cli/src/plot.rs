@@ -24,7 +24,7 @@ struct Chosen {
 
 fn map(args: PlotMapArgs) -> Result<Ending> {
     output::check_extension(&args.output, &["png"])?;
-    output::check_free(&args.output, args.replace.overwrite)?;
+    output::check_file(&args.output, args.replace.overwrite)?;
     let range = match args.range.as_deref() {
         None => None,
         Some(&[low, high]) => Some((low, high)),

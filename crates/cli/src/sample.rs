@@ -19,7 +19,7 @@ const SHAPE: (usize, usize, usize) = (10, 2, 3072);
 pub(crate) fn run(args: SampleArgs) -> Result<Ending> {
     let path = output::required(&args.output.output, "a name that ends in .npy")?;
     output::check_extension(&path, &["npy"])?;
-    output::check_free(&path, args.replace.overwrite)?;
+    output::check_file(&path, args.replace.overwrite)?;
     let maps = maps()?;
     let replace = output::replace(args.replace.overwrite);
     write_npy(&path, &maps.view().into_dyn(), Precision::F32, replace)?;

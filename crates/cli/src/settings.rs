@@ -45,9 +45,6 @@ pub(crate) struct InputSection {
     /// Channels to use, in this order, as Q,U [default: all of the file]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) channels: Option<Vec<String>>,
-    /// Weights under which scattering statistics are averaged; repeatable [default: full sky]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) mask: Option<Vec<PathBuf>>,
 }
 
 /// The scattering covariances.
@@ -74,6 +71,9 @@ pub(crate) struct StatisticsSection {
     /// Number of scales J, 1 to log2 Nside [default: log2 Nside]
     #[arg(long, value_name = "J")]
     pub(crate) scales: Option<usize>,
+    /// Weights under which scattering statistics are averaged; repeatable [default: full sky]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mask: Option<Vec<PathBuf>>,
 }
 
 /// The emulation.

@@ -38,10 +38,16 @@ pub(crate) fn run(args: SpectraArgs) -> Result<Ending> {
     output::check_extension(&path, &["npz", "csv", "fits"])?;
     let companion = output::settings_path(&path);
     for file in [&path, &companion] {
-        output::check_free(file, args.replace.overwrite)?;
+        output::check_file(file, args.replace.overwrite)?;
     }
-    let inputs = Inputs::read(&settings.input)?;
+    let inputs = Inputs::read(&settings.input, None)?;
     inputs.say_assumptions(args.common.quiet);
+    if output::has_extension(&path, &["fits"]) {
+        let maps = inputs.maps.n_maps();
+        for map in 0..maps {
+            output::check_file(&numbered(&path, map, maps), args.replace.overwrite)?;
+        }
+    }
     let lmax = *settings.spectra.lmax.get_or_insert(3 * inputs.maps.nside().get() - 1);
     let iterations = settings.spectra.iterations.expect("has a default");
     let par = Par::new(settings.run.threads.expect("has a default"))?;

@@ -50,9 +50,9 @@ pub(crate) fn run(args: StatisticsArgs) -> Result<Ending> {
         written.push(file.clone());
     }
     for file in &written {
-        output::check_free(file, args.replace.overwrite)?;
+        output::check_file(file, args.replace.overwrite)?;
     }
-    let inputs = Inputs::read(&settings.input)?;
+    let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
     inputs.say_assumptions(args.common.quiet);
     let par = Par::new(settings.run.threads.expect("has a default"))?;
     let scattering = Scattering::new(inputs.maps.nside(), config, &inputs.masks)

@@ -88,3 +88,36 @@ pub fn write_npz<'a, A: Into<NpzArray<'a>> + Clone>(
         out.write_all(zip.finish().map_err(io::Error::other)?.get_ref())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::ArrayD;
+    use std::io::Read;
+
+    #[test]
+    fn complex_arrays_are_numpy_complex128() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("z.npz");
+        let z = ArrayD::from_elem(vec![1, 2], Complex64::new(0.5, -2.0));
+        let x = ArrayD::from_elem(vec![3], 1.0);
+        let arrays = [("z", NpzArray::from(z.view())), ("x", NpzArray::from(x.view()))];
+        write_npz(&path, &arrays, Precision::F64, Overwrite::Refuse).unwrap();
+        let mut archive = ZipArchive::new(File::open(&path).unwrap()).unwrap();
+        let mut bytes = Vec::new();
+        archive.by_name("z.npy").unwrap().read_to_end(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes[10..]).into_owned();
+        assert!(text.starts_with("{'descr': '<c16', 'fortran_order': False, 'shape': (1, 2,), }"));
+        let numbers: Vec<f64> = bytes[bytes.len() - 32..]
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f64::from_le_bytes(b))
+            .collect();
+        assert_eq!(numbers, [0.5, -2.0, 0.5, -2.0]);
+        let huge = ArrayD::from_elem(vec![1], Complex64::new(0.0, 1e300));
+        let arrays = [("h", huge.view())];
+        let error = write_npz(&path, &arrays, Precision::F32, Overwrite::Allow).unwrap_err();
+        assert!(matches!(error, IoError::Precision { given: 1e300, .. }));
+    }
+}

@@ -39,7 +39,7 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     let asked = resolve::check_asked(&settings.emulate)?;
     let place = Place::check(&settings.output.output, overwrite, resume)?;
     resolve::check_words(&mut settings)?;
-    let inputs = Inputs::read(&settings.input)?;
+    let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
     inputs.say_assumptions(quiet);
     resolve_for(&mut settings, inputs.maps.n_maps())?;
     let config = emulator_config(&settings)?;
@@ -58,7 +58,13 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     let schedule = emulator.schedule(asked.count);
     let job = Job { settings, place, inputs, emulator, schedule, work, interrupted, quiet };
     job.introduce(asked.count);
-    job.run(overwrite)
+    let work = job.work.clone();
+    let ended = job.run(overwrite);
+    if ended.is_err() {
+        // Nothing worth resuming is no reason to stand in the way of a new run.
+        work.remove_if_blank();
+    }
+    ended
 }
 
 /// Everything of one emulation.
@@ -165,7 +171,7 @@ impl Job {
         }
         let done = self.finish(batch, before + start.elapsed().as_secs_f64())?;
         self.work.finish(&done)?;
-        bar.say(&done.line(self.emulator.channels()));
+        bar.say(&done.line());
         Ok(Some(done))
     }
 

@@ -33,9 +33,9 @@ impl Place {
         let place = Self { partial: output::beside(&output, ".partial"), is_cube, output };
         output::check_free(&place.output, overwrite)?;
         if is_cube {
-            ensure!(!place.output.is_dir(), "{}: the output is a folder", place.output.display());
+            output::check_file(&place.output, overwrite)?;
             for file in place.companions() {
-                output::check_free(&file, overwrite)?;
+                output::check_file(&file, overwrite)?;
             }
         } else if place.output.exists() {
             place.check_ours()?;

@@ -145,6 +145,8 @@ pub(crate) fn what_counts(settings: &Settings) -> Result<Settings> {
         emulate: settings.emulate.clone(),
         ..Settings::default()
     };
+    // Masks are counted by their content, as the input is.
+    what.statistics.mask = None;
     what.emulate.checkpoint_every = None;
     what.emulate.seed = None;
     Ok(what)

@@ -11,6 +11,9 @@ use skyscat::emulator::{BatchId, SavedDescent};
 use skyscat::io::{Checkpoint, read_checkpoint, write_checkpoint};
 use std::path::{Path, PathBuf};
 
+/// The file that says which run a folder belongs to.
+const JOB: &str = "job.ckpt";
+
 /// What a run must share with one that it goes on from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
@@ -50,7 +53,7 @@ pub(crate) struct Finished {
 
 impl Finished {
     /// One line for the terminal.
-    pub(crate) fn line(&self, _channels: &[String]) -> String {
+    pub(crate) fn line(&self) -> String {
         let terms: Vec<String> =
             self.terms.iter().map(|(name, value)| format!("{name} {value:.2e}")).collect();
         let worst = self.matches.iter().max_by(|a, b| a.1.total_cmp(&b.1));
@@ -100,7 +103,7 @@ impl Work {
     /// The folder of a new run, or, with `resume`, of the one that is there.
     pub(crate) fn open(place: &Place, stamp: Stamp, resume: bool, overwrite: bool) -> Result<Self> {
         let folder = place.partial.clone();
-        let job = folder.join("job.ckpt");
+        let job = folder.join(JOB);
         if resume {
             let found = read_checkpoint(&job).context("cannot resume")?;
             let found: Stamp = serde_json::from_value(found.header).with_context(|| {
@@ -137,6 +140,14 @@ impl Work {
     pub(crate) fn remove(&self) -> Result<()> {
         std::fs::remove_dir_all(&self.folder)
             .with_context(|| format!("{}: cannot be removed", self.folder.display()))
+    }
+
+    /// Removes the folder if no batch was finished or saved in it.
+    pub(crate) fn remove_if_blank(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        if entries.flatten().all(|e| e.file_name() == JOB) {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 
     fn path(&self, id: BatchId, kind: &str) -> PathBuf {

@@ -12,7 +12,7 @@ fn wrong_pixel_counts_name_the_count() {
     bench.write("short.npy", &ndarray::Array3::zeros((3, 2, 190)));
     bench.refused(
         &format!("emulate --input short.npy --output o.npy {RUN}"),
-        &["short.npy", "190", "12 nside"],
+        &["short.npy", "190", "12·nside²"],
     );
     bench.write("planes.npy", &ndarray::Array3::zeros((3, 4, 192)));
     bench.refused("spectra --input planes.npy --output o.npz", &["planes.npy", "4", "1 (T)"]);
@@ -152,8 +152,9 @@ fn settings_out_of_range_name_the_value_and_the_range() {
     bench.refused(&format!("{base} --kernel 4"), &["--kernel", "4", "3, 5 or 7"]);
     bench.refused(&format!("{base} --orientations 0"), &["--orientations", "0", "1 to 64"]);
     bench.refused(&format!("{base} --scales 9"), &["9 scales", "1 to 2"]);
-    bench.refused(&format!("{base} --steps 0"), &["--steps 0", "1 to"]);
-    bench.refused(&format!("{base} --batch 1"), &["batch = 1", "at least 2"]);
+    let with = |from: &str, to: &str| base.replace(from, to);
+    bench.refused(&with("--steps 2", "--steps 0"), &["--steps 0", "1 to"]);
+    bench.refused(&with("--batch 3", "--batch 1"), &["batch = 1", "at least 2"]);
     bench.refused(&format!("{base} --plateau 1.5"), &["plateau = 1.5", "0 (never) to below 1"]);
     bench.refused(&format!("{base} --fwhm 0"), &["--fwhm 0", "above 0"]);
     bench.refused(&format!("{base} --target both"), &["both", "average", "single"]);

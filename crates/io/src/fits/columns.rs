@@ -65,3 +65,29 @@ pub fn write_fits_table(
     bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
     write_atomic(path, overwrite, |out| out.write_all(&bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_interleaved_and_uneven_ones_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cl.fits");
+        let column = |name: &str, values: &[f64]| FitsColumn {
+            name: name.to_owned(),
+            unit: Some("K^2".to_owned()),
+            values: values.to_vec(),
+        };
+        let columns = [column("EE", &[1.0, 2.0]), column("BB", &[3.0, 4.0])];
+        write_fits_table(&path, "SPECTRA", &columns, Overwrite::Refuse).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 3 * BLOCK);
+        let values: Vec<f64> =
+            bytes[2 * BLOCK..][..32].as_chunks().0.iter().map(|&b| f64::from_be_bytes(b)).collect();
+        assert_eq!(values, [1.0, 3.0, 2.0, 4.0]);
+        let uneven = [column("EE", &[1.0, 2.0]), column("BB", &[3.0])];
+        let error = write_fits_table(&path, "SPECTRA", &uneven, Overwrite::Allow).unwrap_err();
+        assert!(matches!(error, IoError::Shape { .. }));
+    }
+}
