@@ -18,6 +18,14 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// [`IoError::Archive`] if it is no zip archive, and those of
 /// [`crate::read_npy`].
 pub fn read_npz(path: &Path) -> Result<BTreeMap<String, ArrayD<f64>>, IoError> {
+    read_members(path, read_array)
+}
+
+/// Reads every member of an archive in some way.
+pub(crate) fn read_members<A>(
+    path: &Path,
+    read: impl Fn(&mut Source) -> Result<A, IoError>,
+) -> Result<BTreeMap<String, A>, IoError> {
     let archive_error = |source| IoError::Archive { path: path.to_owned(), source };
     let file = File::open(path).map_err(IoError::os(path, "open"))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
@@ -26,7 +34,7 @@ pub fn read_npz(path: &Path) -> Result<BTreeMap<String, ArrayD<f64>>, IoError> {
         let member = archive.by_index(index).map_err(archive_error)?;
         let name = member.name().map_err(archive_error)?;
         let name = name.trim_end_matches(".npy").to_owned();
-        arrays.insert(name, read_array(&mut Source::inside(member, path))?);
+        arrays.insert(name, read(&mut Source::inside(member, path))?);
     }
     Ok(arrays)
 }

@@ -73,6 +73,12 @@ fn arrays_have_the_shapes_and_types_of_the_conventions() {
     assert_eq!(complex(&mut npz, "QxU_S3P"), [3, 1, 3, 4, 4]);
     assert_eq!(complex(&mut npz, "QxU_S4"), [3, 1, 4, 4, 4, 4]);
     assert_eq!(reals(&mut npz, "U_S1").len(), 3 * 2 * 4);
+    let info = bench.good("info s.npz").stdout;
+    assert!(info.contains("[3, 1, 3, 4, 4] complex") && info.contains("QxU_S3P"), "{info}");
+    bench.refused(
+        "statistics --input in.npy --orientation s.npz --output t.npz",
+        &["s.npz", "complex", "f8"],
+    );
     let text = String::from_utf8(bench.bytes("s.npz.toml")).unwrap();
     assert!(text.contains("normalise = \"own\"") && text.contains("scales = 2"), "{text}");
 }
