@@ -1,3 +1,71 @@
-//! Entry.
+//! `skyscat`: many sky maps from few, from the command line.
+//!
+//! What it is: arguments, files, progress and messages around the crates of the
+//! workspace. What it is not: a place for mathematics. Every command reads its
+//! settings from flags, over a TOML file, over defaults, checks everything it
+//! can before it computes anything, and writes its effective settings beside
+//! its output.
 
-fn main() {}
+mod args;
+mod choices;
+mod emulate;
+mod info;
+mod init;
+mod input;
+mod interrupt;
+mod output;
+mod plan;
+mod plot;
+mod sample;
+mod say;
+mod settings;
+mod spectra;
+mod statistics;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Exit code of a run that was interrupted and can be resumed.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Emulate(args) => emulate::run(args),
+        Command::Statistics(args) => statistics::run(args),
+        Command::Spectra(args) => spectra::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Init(args) => init::run(args),
+        Command::SampleData(args) => sample::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Plot(args) => plot::run(args),
+    };
+    match result {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            say::note(&format!("error: {}", told(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes, without those that repeat what was said.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(cause.trim_end()) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text = format!("{}{separator}{cause}", text.trim_end());
+        }
+    }
+    text
+}
+
+/// How a command ended when nothing was wrong.
+enum Ending {
+    /// To its end.
+    Done,
+    /// Stopped by Ctrl-C or SIGTERM, its state saved.
+    Interrupted,
+}

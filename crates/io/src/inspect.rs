@@ -2,7 +2,9 @@
 
 use crate::fits::{HeaderCard, read_fits_maps};
 use crate::maps::{cube_channels, format_of};
-use crate::{IoError, read_npy, read_npz};
+use crate::npy::read_parts;
+use crate::npz::read_members;
+use crate::{IoError, read_npy};
 use ndarray::{ArrayD, Axis};
 use serde::Serialize;
 use skyscat_healpix::{Nside, is_seen, is_unseen};
@@ -101,9 +103,15 @@ pub fn inspect(path: &Path) -> Result<FileInfo, IoError> {
         FileFormat::Fits | FileFormat::GzippedFits => inspect_fits(path, &mut info)?,
         FileFormat::Npy => inspect_array("", &read_npy(path)?, &mut info),
         FileFormat::Npz => {
-            let arrays = read_npz(path)?;
-            for (name, array) in &arrays {
-                if arrays.len() == 1 {
+            let arrays = read_members(path, read_parts)?;
+            for (name, (array, complex)) in &arrays {
+                if *complex {
+                    // Real and imaginary parts are counted, the shape is that of the values.
+                    let shape = &array.shape()[..array.ndim() - 1];
+                    let mut column = counted(name, name, shape, array);
+                    column.form += " complex";
+                    info.columns.push(column);
+                } else if arrays.len() == 1 {
                     inspect_array(name, array, &mut info);
                 } else {
                     info.columns.push(counted(name, name, array.shape(), array));

@@ -3,6 +3,7 @@
 use crate::source::Source;
 use crate::{IoError, Overwrite, write_atomic};
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
+use num_complex::Complex64;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -80,7 +81,26 @@ pub(crate) fn write_array(
         Precision::F32 => "<f4",
         Precision::F64 => "<f8",
     };
-    let shape: String = array.shape().iter().map(|n| format!("{n}, ")).collect();
+    write_header(out, descr, array.shape())?;
+    write_values(out, array.iter().copied(), precision)
+}
+
+/// Writes complex numbers, real part first.
+pub(crate) fn write_complex_array(
+    out: &mut dyn Write,
+    array: &ArrayViewD<'_, Complex64>,
+    precision: Precision,
+) -> io::Result<()> {
+    let descr = match precision {
+        Precision::F32 => "<c8",
+        Precision::F64 => "<c16",
+    };
+    write_header(out, descr, array.shape())?;
+    write_values(out, array.iter().flat_map(|z| [z.re, z.im]), precision)
+}
+
+fn write_header(out: &mut dyn Write, descr: &str, shape: &[usize]) -> io::Result<()> {
+    let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
     let shape = shape.trim_end();
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     // Magic, version, length and text together are a multiple of 64.
@@ -91,9 +111,16 @@ pub(crate) fn write_array(
     out.write_all(MAGIC)?;
     out.write_all(&[1, 0])?;
     out.write_all(&(text.len() as u16).to_le_bytes())?;
-    out.write_all(text.as_bytes())?;
+    out.write_all(text.as_bytes())
+}
+
+fn write_values(
+    out: &mut dyn Write,
+    values: impl Iterator<Item = f64>,
+    precision: Precision,
+) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(1 << 16);
-    for &value in array {
+    for value in values {
         match precision {
             Precision::F64 => buffer.extend(value.to_le_bytes()),
             Precision::F32 => buffer.extend((value as f32).to_le_bytes()),
@@ -106,10 +133,15 @@ pub(crate) fn write_array(
     out.write_all(&buffer)
 }
 
+const TYPES: &str = "f4, f8, i1 to i8, u1 to u8 or b1 of either byte order";
+
 /// What an npy header says.
 struct Description {
     kind: u8,
+    /// Bytes of one real number.
     size: usize,
+    /// Real numbers a value: 2 for complex ones.
+    parts: usize,
     big: bool,
     fortran: bool,
     shape: Vec<usize>,
@@ -117,8 +149,31 @@ struct Description {
 }
 
 pub(crate) fn read_array(source: &mut Source) -> Result<ArrayD<f64>, IoError> {
-    let path = source.path.clone();
     let description = read_description(source)?;
+    if description.parts > 1 {
+        let given = format!("complex ({} bytes)", 2 * description.size);
+        return Err(IoError::header(&source.path, "descr", given, TYPES));
+    }
+    read_values(source, description)
+}
+
+/// An array and whether it is complex: then its last axis is (re, im).
+pub(crate) fn read_parts(source: &mut Source) -> Result<(ArrayD<f64>, bool), IoError> {
+    let mut description = read_description(source)?;
+    let complex = description.parts > 1;
+    if complex && description.fortran {
+        let allowed = "False for complex arrays";
+        return Err(IoError::header(&source.path, "fortran_order", "True", allowed));
+    }
+    if complex {
+        description.shape.push(2);
+        description.count = description.count.saturating_mul(2);
+    }
+    Ok((read_values(source, description)?, complex))
+}
+
+fn read_values(source: &mut Source, description: Description) -> Result<ArrayD<f64>, IoError> {
+    let path = source.path.clone();
     let Description { size, count, .. } = description;
     let claimed = (count as u64).saturating_mul(size as u64);
     source.expect(claimed)?;
@@ -151,8 +206,8 @@ fn decode(description: &Description, bytes: &[u8], out: &mut Vec<f64>) {
         }
         let bits = u64::from_le_bytes(le);
         match (description.kind, size) {
-            (b'f', 4) => f64::from(f32::from_bits(bits as u32)),
-            (b'f', _) => f64::from_bits(bits),
+            (b'f' | b'c', 4) => f64::from(f32::from_bits(bits as u32)),
+            (b'f' | b'c', _) => f64::from_bits(bits),
             (b'i', _) => {
                 let unused = 64 - 8 * size as u32;
                 ((bits << unused) as i64 >> unused) as f64
@@ -199,16 +254,18 @@ fn parse_description(text: &str, path: &Path) -> Result<Description, IoError> {
         let value = after.and_then(|rest| rest.strip_prefix(':')).map(str::trim_start);
         value.ok_or_else(|| IoError::header(path, key, "missing", "stated"))
     };
-    const TYPES: &str = "f4, f8, i1 to i8, u1 to u8 or b1 of either byte order";
     let descr = entry("descr")?;
     let name = descr.strip_prefix('\'').and_then(|d| d.split_once('\'')).map(|(name, _)| name);
     let given = || name.unwrap_or(descr.trim_end()).to_owned();
     let refuse = || IoError::header(path, "descr", given(), TYPES);
-    let &[order, kind, size] = name.unwrap_or("").as_bytes() else {
-        return Err(refuse());
+    let (order, kind, size, parts) = match *name.unwrap_or("").as_bytes() {
+        [order, b'c', b'8'] => (order, b'c', b'4', 2),
+        [order, b'c', b'1', b'6'] => (order, b'c', b'8', 2),
+        [order, kind, size] if kind != b'c' => (order, kind, size, 1),
+        _ => return Err(refuse()),
     };
     let known = match kind {
-        b'f' => b"48".contains(&size),
+        b'f' | b'c' => b"48".contains(&size),
         b'i' | b'u' => b"1248".contains(&size),
         b'b' => size == b'1',
         _ => false,
@@ -244,6 +301,7 @@ fn parse_description(text: &str, path: &Path) -> Result<Description, IoError> {
     Ok(Description {
         kind,
         size: usize::from(size - b'0'),
+        parts,
         big: order == b'>' || (order == b'=' && cfg!(target_endian = "big")),
         fortran,
         shape,

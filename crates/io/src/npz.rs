@@ -1,9 +1,10 @@
 //! Archives of named numpy arrays.
 
-use crate::npy::{read_array, write_array};
+use crate::npy::{read_array, write_array, write_complex_array};
 use crate::source::Source;
 use crate::{IoError, Overwrite, Precision, write_atomic};
 use ndarray::{ArrayD, ArrayViewD};
+use num_complex::Complex64;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor};
@@ -17,6 +18,14 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// [`IoError::Archive`] if it is no zip archive, and those of
 /// [`crate::read_npy`].
 pub fn read_npz(path: &Path) -> Result<BTreeMap<String, ArrayD<f64>>, IoError> {
+    read_members(path, read_array)
+}
+
+/// Reads every member of an archive in some way.
+pub(crate) fn read_members<A>(
+    path: &Path,
+    read: impl Fn(&mut Source) -> Result<A, IoError>,
+) -> Result<BTreeMap<String, A>, IoError> {
     let archive_error = |source| IoError::Archive { path: path.to_owned(), source };
     let file = File::open(path).map_err(IoError::os(path, "open"))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
@@ -25,24 +34,51 @@ pub fn read_npz(path: &Path) -> Result<BTreeMap<String, ArrayD<f64>>, IoError> {
         let member = archive.by_index(index).map_err(archive_error)?;
         let name = member.name().map_err(archive_error)?;
         let name = name.trim_end_matches(".npy").to_owned();
-        arrays.insert(name, read_array(&mut Source::inside(member, path))?);
+        arrays.insert(name, read(&mut Source::inside(member, path))?);
     }
     Ok(arrays)
 }
 
-/// Writes named arrays atomically as a deflated npz file.
+/// One array of an archive: real, or complex as numpy's complex128.
+#[derive(Clone, Debug)]
+pub enum NpzArray<'a> {
+    /// Real numbers.
+    Real(ArrayViewD<'a, f64>),
+    /// Complex numbers.
+    Complex(ArrayViewD<'a, Complex64>),
+}
+
+impl<'a> From<ArrayViewD<'a, f64>> for NpzArray<'a> {
+    fn from(array: ArrayViewD<'a, f64>) -> Self {
+        Self::Real(array)
+    }
+}
+
+impl<'a> From<ArrayViewD<'a, Complex64>> for NpzArray<'a> {
+    fn from(array: ArrayViewD<'a, Complex64>) -> Self {
+        Self::Complex(array)
+    }
+}
+
+/// Writes named arrays, real or complex, atomically as a deflated npz file.
 ///
 /// # Errors
 /// [`IoError::Precision`] for a value beyond 32-bit floats, [`IoError::Exists`],
 /// [`IoError::Os`].
-pub fn write_npz(
+pub fn write_npz<'a, A: Into<NpzArray<'a>> + Clone>(
     path: &Path,
-    arrays: &[(&str, ArrayViewD<'_, f64>)],
+    arrays: &[(&str, A)],
     precision: Precision,
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
-    for (_, array) in arrays {
-        precision.check(array, path)?;
+    let arrays = || arrays.iter().map(|(name, array)| (*name, array.clone().into()));
+    for (_, array) in arrays() {
+        match array {
+            NpzArray::Real(array) => precision.check(array, path)?,
+            NpzArray::Complex(array) => {
+                precision.check(array.iter().flat_map(|z| [&z.re, &z.im]), path)?;
+            }
+        }
     }
     write_atomic(path, overwrite, |out| {
         // A zip archive is written with seeks; arrays here are tables and spectra.
@@ -50,10 +86,46 @@ pub fn write_npz(
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .large_file(true);
-        for (name, array) in arrays {
+        for (name, array) in arrays() {
             zip.start_file(format!("{name}.npy"), options).map_err(io::Error::other)?;
-            write_array(&mut zip, array, precision)?;
+            match array {
+                NpzArray::Real(array) => write_array(&mut zip, &array, precision)?,
+                NpzArray::Complex(array) => write_complex_array(&mut zip, &array, precision)?,
+            }
         }
         out.write_all(zip.finish().map_err(io::Error::other)?.get_ref())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::ArrayD;
+    use std::io::Read;
+
+    #[test]
+    fn complex_arrays_are_numpy_complex128() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("z.npz");
+        let z = ArrayD::from_elem(vec![1, 2], Complex64::new(0.5, -2.0));
+        let x = ArrayD::from_elem(vec![3], 1.0);
+        let arrays = [("z", NpzArray::from(z.view())), ("x", NpzArray::from(x.view()))];
+        write_npz(&path, &arrays, Precision::F64, Overwrite::Refuse).unwrap();
+        let mut archive = ZipArchive::new(File::open(&path).unwrap()).unwrap();
+        let mut bytes = Vec::new();
+        archive.by_name("z.npy").unwrap().read_to_end(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes[10..]).into_owned();
+        assert!(text.starts_with("{'descr': '<c16', 'fortran_order': False, 'shape': (1, 2,), }"));
+        let numbers: Vec<f64> = bytes[bytes.len() - 32..]
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f64::from_le_bytes(b))
+            .collect();
+        assert_eq!(numbers, [0.5, -2.0, 0.5, -2.0]);
+        let huge = ArrayD::from_elem(vec![1], Complex64::new(0.0, 1e300));
+        let arrays = [("h", huge.view())];
+        let error = write_npz(&path, &arrays, Precision::F32, Overwrite::Allow).unwrap_err();
+        assert!(matches!(error, IoError::Precision { given: 1e300, .. }));
+    }
 }

@@ -109,19 +109,8 @@ fn header(
     repeat: usize,
     options: &FitsOptions,
 ) -> Result<Vec<u8>, IoError> {
-    let logical = |keyword: &str| HeaderCard {
-        keyword: keyword.to_owned(),
-        value: Some(super::HeaderValue::Logical(true)),
-        comment: String::new(),
-    };
     let mut bytes = Vec::new();
-    let primary = [
-        logical("SIMPLE"),
-        int("BITPIX", 8, "no data here"),
-        int("NAXIS", 0, ""),
-        logical("EXTEND"),
-    ];
-    unit(&mut bytes, &primary, path)?;
+    primary(&mut bytes, path)?;
     let mut cards = table_cards(maps, repeat, options.precision);
     for card in &options.cards {
         let keyword = card.keyword.as_str();
@@ -138,7 +127,23 @@ fn header(
     Ok(bytes)
 }
 
-fn int(keyword: &str, value: usize, comment: &str) -> HeaderCard {
+/// Appends the primary header of a file whose data are in an extension.
+pub(super) fn primary(bytes: &mut Vec<u8>, path: &Path) -> Result<(), IoError> {
+    let logical = |keyword: &str| HeaderCard {
+        keyword: keyword.to_owned(),
+        value: Some(super::HeaderValue::Logical(true)),
+        comment: String::new(),
+    };
+    let cards = [
+        logical("SIMPLE"),
+        int("BITPIX", 8, "no data here"),
+        int("NAXIS", 0, ""),
+        logical("EXTEND"),
+    ];
+    unit(bytes, &cards, path)
+}
+
+pub(super) fn int(keyword: &str, value: usize, comment: &str) -> HeaderCard {
     HeaderCard::integer(keyword, value as i64, comment)
 }
 
@@ -187,7 +192,7 @@ fn table_cards(maps: &MapSet, repeat: usize, precision: Precision) -> Vec<Header
 }
 
 /// Appends one header unit, END and padding included.
-fn unit(bytes: &mut Vec<u8>, cards: &[HeaderCard], path: &Path) -> Result<(), IoError> {
+pub(super) fn unit(bytes: &mut Vec<u8>, cards: &[HeaderCard], path: &Path) -> Result<(), IoError> {
     for card in cards {
         bytes.extend(card.encoded(path)?);
     }

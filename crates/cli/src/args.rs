@@ -1,0 +1,277 @@
+//! The command line: commands, flags and examples.
+
+use crate::settings::{
+    EmulateSection, InputSection, OutputSection, RunSection, SpectraSection, StatisticsSection,
+};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Many sky maps from few: scattering covariances and mean-field gradient descent.
+#[derive(Parser)]
+#[command(name = "skyscat", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+A first run, nothing needed but this program:
+  skyscat sample-data --output maps.npy
+  skyscat plan --input maps.npy --count 10
+  skyscat emulate --input maps.npy --count 10 --output emulated.npy --seed 1 --steps 200
+  skyscat plot map --input maps.npy --input emulated.npy --channel Q --output look.png
+
+Commands that compute take --config run.toml (see skyscat init); flags win over the file.";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make many maps that share the statistics of a few
+    #[command(after_help = EMULATE_EXAMPLES)]
+    Emulate(EmulateArgs),
+    /// Scattering covariances of every map, labelled
+    #[command(after_help = STATISTICS_EXAMPLES)]
+    Statistics(StatisticsArgs),
+    /// Angular power spectra of every map
+    #[command(after_help = SPECTRA_EXAMPLES)]
+    Spectra(SpectraArgs),
+    /// What a file holds: ordering, Nside, channels, units, missing pixels
+    #[command(after_help = INFO_EXAMPLES)]
+    Info(InfoArgs),
+    /// Write a commented configuration file with every key
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
+    /// Write the embedded input maps: 10 maps, Q and U, Nside 16
+    #[command(after_help = SAMPLE_EXAMPLES)]
+    SampleData(SampleArgs),
+    /// Say what an emulation would do and need, without running it
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
+    /// Draw pictures
+    #[command(subcommand)]
+    Plot(PlotCommand),
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// Settings from a TOML file; flags win over it (skyscat init writes one)
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: RunSection,
+    /// Say nothing but errors
+    #[arg(short, long, help_heading = "Run")]
+    pub(crate) quiet: bool,
+}
+
+/// Whether outputs may be replaced.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Replace {
+    /// Replace an output that is there
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EmulateArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    /// Go on with an interrupted run, to the same bits as if it had not been
+    #[arg(long, help_heading = "Output")]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) emulate: EmulateSection,
+    #[command(flatten)]
+    pub(crate) statistics: StatisticsSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const EMULATE_EXAMPLES: &str = "\
+Examples:
+  skyscat emulate --input maps.npy --count 100 --output emulated.npy --seed 1
+  skyscat emulate --input 'sims/*.fits' --channels Q,U --count 1000 --output emulated/ --seed 1
+  skyscat emulate --config run.toml --seed 2 --output second.npy
+  skyscat emulate --input maps.npy --count 100 --output emulated.npy --seed 1 --resume
+
+Output: a name that ends in .npy is one cube (maps, channels, pixels); any other
+name is a folder of map_00000.fits, map_00001.fits, ... In both the maps return
+to the ordering, unit and coordinates of the input. Beside the cube, or in the
+folder, lie the effective configuration (.toml), a manifest, the loss of every
+iteration (history.csv) and how well each block of statistics was met (report.json).
+
+Ctrl-C and SIGTERM save the running batch under OUTPUT.partial, print the command
+that resumes, and exit with code 130.";
+
+#[derive(Args)]
+pub(crate) struct StatisticsArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    /// Save the orientations found with --orientation from-input as npz
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) orientation_output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) statistics: StatisticsSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const STATISTICS_EXAMPLES: &str = "\
+Examples:
+  skyscat statistics --input maps.npy --output stats.npz
+  skyscat statistics --input 'sims/*.fits' --channels Q,U --kernel 5 --output stats.csv
+  skyscat statistics --input maps.npy --orientation from-input --orientation-output turns.npz \\
+      --output turned.npz
+  skyscat statistics --input emulated.npy --orientation turns.npz --output emulated.npz
+
+Maps are measured as given, without standardising them.
+
+Output .npz: arrays Q_S0 ... Q_S4, U_S0 ... U_S4, QxU_S0 ... QxU_S3P, QxU_S4, of shape
+(maps, masks, scales, orientations...): S1, S2 by j; S3, S3P by (j3, j2); S4 by
+(j3, j2, j1), the outer index slowest. Output .csv: one line a coefficient, with
+columns field, block, map, mask, one for each scale and orientation, re, im.";
+
+#[derive(Args)]
+pub(crate) struct SpectraArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    #[command(flatten)]
+    pub(crate) spectra: SpectraSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const SPECTRA_EXAMPLES: &str = "\
+Examples:
+  skyscat spectra --input maps.npy --output cl.npz
+  skyscat spectra --input 'sims/*.fits' --lmax 32 --iterations 3 --output cl.csv
+  skyscat spectra --input map.fits --output cl.fits
+
+Output .npz: arrays EE, BB, EB (p = 2, the usual C_l) and EE_p1, BB_p1, EB_p1 (the same
+sums of |a| in place of |a|^2), with T also TT, TE, TB; shape (maps, lmax + 1).
+Output .csv: one line a map and multipole. Output .fits: one column a spectrum, as
+healpy.read_cl reads; several maps give name_0000.fits, name_0001.fits, ...";
+
+#[derive(Args)]
+pub(crate) struct InfoArgs {
+    /// FITS, npy or npz file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// As JSON, header cards included
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const INFO_EXAMPLES: &str = "\
+Examples:
+  skyscat info maps.npy
+  skyscat info map.fits --json";
+
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    /// Where to write it; - is the terminal
+    #[arg(value_name = "FILE", default_value = "skyscat.toml")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+}
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  skyscat init run.toml
+  skyscat emulate --config run.toml --seed 1";
+
+#[derive(Args)]
+pub(crate) struct SampleArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+}
+
+const SAMPLE_EXAMPLES: &str = "\
+Examples:
+  skyscat sample-data --output maps.npy
+
+The maps are ten realisations of gain drift in a satellite's scan: Q and U, Nside 16,
+RING, Galactic, K_CMB.";
+
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) emulate: EmulateSection,
+    #[command(flatten)]
+    pub(crate) statistics: StatisticsSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  skyscat plan --input maps.npy --count 1000
+  skyscat plan --config run.toml --batch 100 --precision f32";
+
+#[derive(Subcommand)]
+pub(crate) enum PlotCommand {
+    /// Mollweide pictures of maps, several in one row
+    #[command(after_help = PLOT_EXAMPLES)]
+    Map(PlotMapArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct PlotMapArgs {
+    /// npy cube or FITS file; repeat it for more panels
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub(crate) input: Vec<PathBuf>,
+    /// Which maps of each file, as 0,3,7
+    #[arg(long, value_delimiter = ',', default_value = "0", value_name = "LIST")]
+    pub(crate) index: Vec<usize>,
+    /// Which channel [default: the first]
+    #[arg(long)]
+    pub(crate) channel: Option<String>,
+    /// PNG file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    /// Values at the ends of the colour bar, as -1e-7,1e-7 [default: from the first panel]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "A,B")]
+    pub(crate) range: Option<Vec<f64>>,
+    /// planck, viridis or RdBu
+    #[arg(long, default_value = "planck", ignore_case = true,
+          value_parser = ["planck", "viridis", "RdBu"], value_name = "NAME")]
+    pub(crate) colormap: String,
+    /// Title of each panel; repeatable [default: file and index]
+    #[arg(long)]
+    pub(crate) title: Vec<String>,
+    /// Unit at the colour bar [default: that of the file]
+    #[arg(long)]
+    pub(crate) unit: Option<String>,
+    /// Width of the whole picture in pixels
+    #[arg(long, default_value_t = 1600, value_name = "PIXELS")]
+    pub(crate) width: usize,
+    /// Pixel ordering of npy cubes
+    #[arg(long, default_value = "ring", value_name = "ORDER")]
+    pub(crate) ordering: crate::choices::OrderingWord,
+}
+
+const PLOT_EXAMPLES: &str = "\
+Examples:
+  skyscat plot map --input maps.npy --index 0 --channel Q --output q.png
+  skyscat plot map --input maps.npy --input emulated.npy --title target --title emulated \\
+      --range -1e-7,1e-7 --output both.png
+  skyscat plot map --input emulated.npy --index 0,1,2 --colormap RdBu --output three.png";

@@ -1,0 +1,141 @@
+//! Words that flags and configuration files accept.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use skyscat::healpix::Ordering;
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Declares an enum of words, the same on the command line and in TOML.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+        pub(crate) enum $name {
+            $($(#[$doc])* #[value(name = $word)] #[serde(rename = $word)] $variant),+
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+    };
+}
+
+words! {
+    /// Which definition of the scattering covariances.
+    DefinitionWord {
+        /// Campeti et al. (2025), as written
+        Paper = "paper",
+        /// What HealpixML 1.0.0 computes
+        HealpixMl = "healpixml",
+    }
+}
+
+words! {
+    /// What coefficients are divided by.
+    NormaliseWord {
+        /// The map's own power S2
+        Own = "own",
+        /// Nothing
+        None = "none",
+    }
+}
+
+words! {
+    /// What a batch is moved to.
+    TargetWord {
+        /// average below 50 inputs, single from 50 on
+        Auto = "auto",
+        /// The mean statistics of all inputs
+        Average = "average",
+        /// The statistics of one input for each batch
+        Single = "single",
+    }
+}
+
+words! {
+    /// How maps are brought to zero mean and unit variance.
+    StandardiseWord {
+        /// global for 1 input, smoothed below 50, per-pixel from 50 on
+        Auto = "auto",
+        /// Mean and standard deviation of each pixel over the inputs
+        PerPixel = "per-pixel",
+        /// As per-pixel, the log-variance map smoothed by a Gaussian
+        Smoothed = "smoothed",
+        /// One mean and standard deviation a channel
+        Global = "global",
+    }
+}
+
+words! {
+    /// Width of the numbers, in the descent and in the output.
+    PrecisionWord {
+        /// 64-bit floats
+        F64 = "f64",
+        /// 32-bit floats: half the memory
+        F32 = "f32",
+    }
+}
+
+words! {
+    /// Pixel ordering of files that state none.
+    OrderingWord {
+        /// Along rings, north to south
+        Ring = "ring",
+        /// Nested, face by face
+        Nest = "nest",
+    }
+}
+
+impl From<OrderingWord> for Ordering {
+    fn from(word: OrderingWord) -> Self {
+        match word {
+            OrderingWord::Ring => Self::Ring,
+            OrderingWord::Nest => Self::Nest,
+        }
+    }
+}
+
+/// Where orientations are counted from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub(crate) enum OrientationWord {
+    /// The frame of the pixels.
+    None,
+    /// The dominant orientation of each pixel over the inputs.
+    FromInput,
+    /// Phases saved earlier.
+    File(PathBuf),
+}
+
+impl From<String> for OrientationWord {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "none" => Self::None,
+            "from-input" => Self::FromInput,
+            _ => Self::File(PathBuf::from(text)),
+        }
+    }
+}
+
+impl From<OrientationWord> for String {
+    fn from(word: OrientationWord) -> Self {
+        match word {
+            OrientationWord::None => "none".to_owned(),
+            OrientationWord::FromInput => "from-input".to_owned(),
+            OrientationWord::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl FromStr for OrientationWord {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.to_owned().into())
+    }
+}

@@ -1,0 +1,209 @@
+//! `skyscat emulate`: many maps from few, resumable at any iteration.
+
+mod follow;
+mod place;
+mod resolve;
+mod result;
+mod work;
+
+pub(crate) use resolve::{check_count, check_words, emulator_config, resolve_for};
+
+use crate::args::EmulateArgs;
+use crate::choices::PrecisionWord;
+use crate::input::Inputs;
+use crate::settings::Settings;
+use crate::{Ending, interrupt, output, say};
+use anyhow::{Context, Result, ensure};
+use follow::{Bar, Follower};
+use place::Place;
+use skyscat::emulator::{Batch, BatchId, Emulator, Schedule};
+use skyscat::num::{Par, Seed};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use work::{Finished, Stamp, Work};
+
+pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
+    let (overwrite, resume, quiet) = (args.replace.overwrite, args.resume, args.common.quiet);
+    let given = Settings {
+        input: args.input,
+        statistics: args.statistics,
+        emulate: args.emulate,
+        output: args.output,
+        run: args.common.run.clone(),
+        ..Settings::default()
+    };
+    let mut settings = given.over(args.common.config.as_deref())?;
+    settings.spectra = Default::default();
+    let asked = resolve::check_asked(&settings.emulate)?;
+    let place = Place::check(&settings.output.output, overwrite, resume)?;
+    resolve::check_words(&mut settings)?;
+    let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
+    inputs.say_assumptions(quiet);
+    resolve_for(&mut settings, inputs.maps.n_maps())?;
+    let config = emulator_config(&settings)?;
+    let interrupted = interrupt::flag()?;
+    let par = Par::new(settings.run.threads.expect("has a default"))?;
+    let seed = Seed(asked.seed);
+    let emulator = Emulator::new(&inputs.maps, &inputs.masks, config, seed, &par)
+        .with_context(|| format!("input {}", inputs.names()))?;
+    let stamp = Stamp {
+        config: resolve::what_counts(&settings)?,
+        input_sha256: inputs.sha256(),
+        seed: asked.seed,
+        version: output::VERSION.to_owned(),
+    };
+    let work = Work::open(&place, stamp, resume, overwrite)?;
+    let schedule = emulator.schedule(asked.count);
+    let job = Job { settings, place, inputs, emulator, schedule, work, interrupted, quiet };
+    job.introduce(asked.count);
+    let work = job.work.clone();
+    let ended = job.run(overwrite);
+    if ended.is_err() {
+        // Nothing worth resuming is no reason to stand in the way of a new run.
+        work.remove_if_blank();
+    }
+    ended
+}
+
+/// Everything of one emulation.
+struct Job {
+    settings: Settings,
+    place: Place,
+    inputs: Inputs,
+    emulator: Emulator,
+    schedule: Schedule,
+    work: Work,
+    interrupted: Arc<AtomicBool>,
+    quiet: bool,
+}
+
+impl Job {
+    fn introduce(&self, count: usize) {
+        if self.quiet {
+            return;
+        }
+        let config = self.emulator.config();
+        say::note(&format!("input: {} ({})", self.inputs.summary(), self.inputs.names()));
+        say::note(&format!(
+            "{count} maps: {} batches of {}, up to {} iterations each, target {}, standardise {}",
+            self.schedule.batches().len(),
+            config.batch,
+            config.steps,
+            self.settings.emulate.target.expect("resolved"),
+            self.settings.emulate.standardise.expect("resolved"),
+        ));
+        if let Ok(left_out) = self.emulator.left_out()
+            && !left_out.is_empty()
+        {
+            say::note(&format!(
+                "{} coefficients do not vary over the inputs and are left out of the loss \
+                 (listed in the report)",
+                left_out.len()
+            ));
+        }
+    }
+
+    fn run(self, overwrite: bool) -> Result<Ending> {
+        let steps = self.emulator.config().steps;
+        let bar = Arc::new(Bar::new(self.schedule.batches().len(), steps, self.quiet));
+        let mut finished = BTreeMap::new();
+        for (number, &id) in self.schedule.batches().iter().enumerate() {
+            let done = match self.work.finished(id)? {
+                Some(done) => {
+                    bar.skip_to(number + 1);
+                    done
+                }
+                None => {
+                    bar.begin(number);
+                    match self.run_batch(id, &bar)? {
+                        Some(done) => done,
+                        None => {
+                            bar.clear();
+                            return self.stop(number);
+                        }
+                    }
+                }
+            };
+            finished.insert(id, done);
+        }
+        bar.clear();
+        let written = result::write(&self, &finished, output::replace(overwrite))?;
+        self.work.remove()?;
+        if !self.quiet {
+            say::note(&written);
+        }
+        Ok(Ending::Done)
+    }
+
+    /// Runs a batch to its end, or to the interrupt (`None`), where it is saved.
+    fn run_batch(&self, id: BatchId, bar: &Arc<Bar>) -> Result<Option<Finished>> {
+        let start = Instant::now();
+        let saved = self.work.descent(id)?;
+        let (saved, before, terms) = match saved {
+            Some(s) => (Some(s.descent), s.seconds, s.terms),
+            None => (None, 0.0, Vec::new()),
+        };
+        let follower = Arc::new(Follower {
+            id,
+            bar: bar.clone(),
+            work: self.work.clone(),
+            every: self.settings.emulate.checkpoint_every.expect("has a default"),
+            start,
+            before,
+            terms: std::sync::Mutex::new(terms),
+            interrupted: self.interrupted.clone(),
+        });
+        if self.interrupted.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let mut batch = match self.settings.emulate.precision.expect("has a default") {
+            PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower.clone())?,
+            PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower.clone())?,
+        };
+        if batch.terms.is_empty() {
+            batch.terms = follower.terms.lock().expect("no holder panics").clone();
+        }
+        if let Some(saved) = &batch.interrupted {
+            follower.save_state(saved).context("the interrupted batch")?;
+            return Ok(None);
+        }
+        let done = self.finish(batch, before + start.elapsed().as_secs_f64())?;
+        self.work.finish(&done)?;
+        bar.say(&done.line());
+        Ok(Some(done))
+    }
+
+    fn finish(&self, batch: Batch, seconds: f64) -> Result<Finished> {
+        let matches = self.emulator.block_matches(&batch)?;
+        let names = matches.iter().map(|m| format!("{}_{}", m.field, m.kind));
+        let matches = names.zip(matches.iter().map(|m| m.relative_rms)).collect();
+        ensure!(
+            batch.maps.iter().all(|x| x.is_finite()),
+            "batch {}: the descent ended in values that are not finite: try --precision f64 or \
+             fewer --steps",
+            batch.id
+        );
+        Ok(Finished {
+            id: batch.id,
+            maps: batch.maps,
+            history: batch.history,
+            terms: batch.terms.into_iter().map(|t| (t.name, t.value)).collect(),
+            evaluations: batch.evaluations,
+            stop: batch.stop,
+            seconds,
+            matches,
+        })
+    }
+
+    fn stop(&self, finished: usize) -> Result<Ending> {
+        let total = self.schedule.batches().len();
+        say::note(&format!(
+            "interrupted: {finished} of {total} batches are finished, the state is saved in {}",
+            self.work.folder().display()
+        ));
+        say::note(&format!("resume with:\n  {}", place::resume_command()));
+        Ok(Ending::Interrupted)
+    }
+}

@@ -1,0 +1,104 @@
+//! `skyscat plan`: what an emulation would do and need.
+
+use crate::args::PlanArgs;
+use crate::choices::PrecisionWord;
+use crate::emulate::{check_count, check_words, emulator_config, resolve_for};
+use crate::input::Inputs;
+use crate::settings::Settings;
+use crate::{Ending, say};
+use anyhow::{Context, Result};
+use skyscat::emulator::Emulator;
+use skyscat::num::{Par, Seed};
+
+pub(crate) fn run(args: PlanArgs) -> Result<Ending> {
+    let given = Settings {
+        input: args.input,
+        statistics: args.statistics,
+        emulate: args.emulate,
+        run: args.common.run.clone(),
+        ..Settings::default()
+    };
+    let mut settings = given.over(args.common.config.as_deref())?;
+    if let Some(count) = settings.emulate.count {
+        check_count(count)?;
+    }
+    check_words(&mut settings)?;
+    let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
+    inputs.say_assumptions(args.common.quiet);
+    resolve_for(&mut settings, inputs.maps.n_maps())?;
+    let par = Par::new(settings.run.threads.expect("has a default"))?;
+    // Batches of a single target depend on the seed through which targets are drawn.
+    let seed = settings.emulate.seed;
+    let config = emulator_config(&settings)?;
+    let emulator =
+        Emulator::new(&inputs.maps, &inputs.masks, config, Seed(seed.unwrap_or(0)), &par)
+            .with_context(|| format!("input {}", inputs.names()))?;
+    show(&settings, &inputs, &emulator, &par)?;
+    Ok(Ending::Done)
+}
+
+fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) -> Result<()> {
+    let line = |name: &str, value: String| say::result(&format!("{name:<14}{value}"));
+    let e = &settings.emulate;
+    let s = &settings.statistics;
+    line("input", format!("{} ({})", inputs.summary(), inputs.names()));
+    line(
+        "statistics",
+        format!(
+            "{}, normalise {}, kernel {}, {} orientations relative to {}",
+            s.definition.expect("has a default"),
+            s.normalise.expect("resolved"),
+            s.kernel.expect("has a default"),
+            s.orientations.expect("has a default"),
+            match String::from(s.orientation.clone().expect("has a default")).as_str() {
+                "none" => "the pixels",
+                _ => "the dominant ones of the input",
+            },
+        ),
+    );
+    line("target", e.target.expect("resolved").to_string());
+    let fwhm = emulator.standardiser().fwhm_deg;
+    let width = fwhm.map_or_else(String::new, |w| format!(", width {w} degrees"));
+    line("standardise", format!("{}{width}", e.standardise.expect("resolved")));
+    let left_out = emulator.left_out()?.len();
+    line("left out", format!("{left_out} coefficients that do not vary over the inputs"));
+    let (batch, steps) = (emulator.config().batch, emulator.config().steps);
+    match e.count {
+        Some(count) => {
+            let batches = emulator.schedule(count).batches().len();
+            let unsure = match (e.target, e.seed) {
+                (Some(crate::choices::TargetWord::Single), None) => " (with seed 0)",
+                _ => "",
+            };
+            line("batches", format!("{batches} of {batch} maps for {count} maps{unsure}"));
+            line("iterations", format!("up to {} ({steps} a batch)", batches as u64 * steps));
+        }
+        None => line("batches", format!("of {batch} maps, {steps} iterations (no --count given)")),
+    }
+    let precision = e.precision.expect("has a default");
+    let (memory, floor) = match precision {
+        PrecisionWord::F64 => emulator.plan::<f64>()?,
+        PrecisionWord::F32 => emulator.plan::<f32>()?,
+    };
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    line(
+        "memory",
+        format!(
+            "{:.1} MiB in {} buffers ({:.1} MiB unshared), {:.1} MiB scratch, {precision}",
+            mib(memory.field_bytes),
+            memory.buffers,
+            mib(memory.unshared_bytes),
+            mib(memory.scratch_bytes),
+        ),
+    );
+    line(
+        "evaluation",
+        format!(
+            "at least {:.2} Gflop and {:.2} GB moved for loss and gradient; {} threads",
+            floor.flops / 1e9,
+            floor.bytes / 1e9,
+            par.threads()
+        ),
+    );
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Settings: one schema for flags and TOML files, merged over the defaults.
+
+use crate::choices::{
+    DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord, StandardiseWord,
+    TargetWord,
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set, by section; a key is the long flag of its name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) input: InputSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) statistics: StatisticsSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) emulate: EmulateSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) spectra: SpectraSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) output: OutputSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) run: RunSection,
+}
+
+fn is_default<T: Default + PartialEq>(section: &T) -> bool {
+    *section == T::default()
+}
+
+/// Which maps are read, and how.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Input")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct InputSection {
+    /// npy cube (maps, channels, pixels), FITS file, or a quoted glob; repeatable
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<Vec<String>>,
+    /// Pixel ordering of npy cubes, which state none [default: ring]
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) ordering: Option<OrderingWord>,
+    /// Channels to use, in this order, as Q,U [default: all of the file]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) channels: Option<Vec<String>>,
+}
+
+/// The scattering covariances.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Statistics")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct StatisticsSection {
+    /// Which definition of the statistics [default: paper]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) definition: Option<DefinitionWord>,
+    /// Divide by each map's own power, or not [default: own for paper, none for healpixml]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) normalise: Option<NormaliseWord>,
+    /// Count orientations from the dominant one of each pixel: none, from-input, or
+    /// (statistics only) a FILE of phases saved earlier [default: none]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) orientation: Option<OrientationWord>,
+    /// Side of the wavelets in pixels: 3, 5 or 7 [default: 3]
+    #[arg(long, value_name = "SIDE")]
+    pub(crate) kernel: Option<usize>,
+    /// Number of orientations R, 1 to 64 [default: 4]
+    #[arg(long, value_name = "R")]
+    pub(crate) orientations: Option<usize>,
+    /// Number of scales J, 1 to log2 Nside [default: log2 Nside]
+    #[arg(long, value_name = "J")]
+    pub(crate) scales: Option<usize>,
+    /// Weights under which scattering statistics are averaged; repeatable [default: full sky]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mask: Option<Vec<PathBuf>>,
+}
+
+/// The emulation.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Emulation")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct EmulateSection {
+    /// How many maps to make
+    #[arg(short = 'n', long)]
+    pub(crate) count: Option<usize>,
+    /// Seed of all random numbers; the same seed gives the same bits
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// What the mean statistics of a batch are moved to [default: auto]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) target: Option<TargetWord>,
+    /// Maps moved together [default: 10]
+    #[arg(long, value_name = "MAPS")]
+    pub(crate) batch: Option<usize>,
+    /// Iterations of L-BFGS [default: 1000]
+    #[arg(long)]
+    pub(crate) steps: Option<u64>,
+    /// How maps are brought to zero mean and unit variance [default: auto; per-pixel for healpixml]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) standardise: Option<StandardiseWord>,
+    /// Width of the smoothing of log-variance, for smoothed [default: by leave-one-out likelihood]
+    #[arg(long, value_name = "DEG")]
+    pub(crate) fwhm: Option<f64>,
+    /// Floor of the standard deviation as a fraction of its mean; 0 refuses constant pixels [default: 0]
+    #[arg(long, value_name = "FRACTION")]
+    pub(crate) std_floor: Option<f64>,
+    /// Weight of the scattering terms of each channel [default: 1]
+    #[arg(long, value_name = "W")]
+    pub(crate) auto_weight: Option<f64>,
+    /// Weight of the scattering terms of each pair of channels [default: 1]
+    #[arg(long, value_name = "W")]
+    pub(crate) cross_weight: Option<f64>,
+    /// Weight of the spectra [default: 1]
+    #[arg(long, value_name = "W")]
+    pub(crate) spectrum_weight: Option<f64>,
+    /// Weight of the within-batch variance of the statistics [default: 0]
+    #[arg(long, value_name = "W")]
+    pub(crate) variance_weight: Option<f64>,
+    /// Within-batch variance aimed at, as a fraction of the inputs' [default: 0]
+    #[arg(long, value_name = "FRACTION")]
+    pub(crate) variance_fraction: Option<f64>,
+    /// Width of the numbers in the descent and in the output [default: f64]
+    #[arg(long, value_name = "WIDTH")]
+    pub(crate) precision: Option<PrecisionWord>,
+    /// Stop a batch early when its loss falls by less than this fraction over 50
+    /// iterations; 0 never does [default: 0; 0.001 if no number is given]
+    #[arg(long, value_name = "FRACTION", num_args = 0..=1, default_missing_value = "0.001")]
+    pub(crate) plateau: Option<f64>,
+    /// Iterations between saves of the running batch; 0 never saves [default: 50]
+    #[arg(long, value_name = "N")]
+    pub(crate) checkpoint_every: Option<u64>,
+}
+
+/// Angular power spectra.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Spectra")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SpectraSection {
+    /// Largest multipole [default: 3 Nside - 1]
+    #[arg(long, value_name = "L")]
+    pub(crate) lmax: Option<usize>,
+    /// Iterations of the analysis, as healpy's iter [default: 0]
+    #[arg(long, value_name = "K")]
+    pub(crate) iterations: Option<usize>,
+}
+
+/// What is written.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Output")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct OutputSection {
+    /// Where the result goes; its kind follows from the name
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The machine and the terminal.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Run")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RunSection {
+    /// Threads; results do not depend on it [default: 0, one a core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// Values that hold where neither a flag nor the file says otherwise.
+pub(crate) fn defaults() -> Settings {
+    Settings {
+        input: InputSection { ordering: Some(OrderingWord::Ring), ..InputSection::default() },
+        statistics: StatisticsSection {
+            definition: Some(DefinitionWord::Paper),
+            orientation: Some(OrientationWord::None),
+            kernel: Some(3),
+            orientations: Some(4),
+            ..StatisticsSection::default()
+        },
+        emulate: EmulateSection {
+            target: Some(TargetWord::Auto),
+            batch: Some(10),
+            steps: Some(1000),
+            std_floor: Some(0.0),
+            variance_weight: Some(0.0),
+            variance_fraction: Some(0.0),
+            precision: Some(PrecisionWord::F64),
+            plateau: Some(0.0),
+            checkpoint_every: Some(50),
+            ..EmulateSection::default()
+        },
+        spectra: SpectraSection { iterations: Some(0), ..SpectraSection::default() },
+        output: OutputSection::default(),
+        run: RunSection { threads: Some(0) },
+    }
+}
+
+impl Settings {
+    /// These flags over the file (if any) over the defaults.
+    pub(crate) fn over(self, file: Option<&Path>) -> Result<Self> {
+        let mut table = table_of(&defaults())?;
+        if let Some(path) = file {
+            let given = Self::read(path)?;
+            overlay(&mut table, table_of(&given)?);
+        }
+        overlay(&mut table, table_of(&self)?);
+        Ok(table.try_into()?)
+    }
+
+    /// Reads a configuration file; unknown keys are an error.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{}: cannot read the configuration", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{}: configuration", path.display()))
+    }
+
+    /// As TOML.
+    pub(crate) fn to_toml(&self) -> Result<String> {
+        Ok(toml::to_string(self)?)
+    }
+}
+
+fn table_of(settings: &Settings) -> Result<toml::Table> {
+    Ok(toml::Table::try_from(settings)?)
+}
+
+/// Puts every value of `top` in place of that of `base`, section by section.
+fn overlay(base: &mut toml::Table, top: toml::Table) {
+    for (key, value) in top {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(base)), toml::Value::Table(top)) => overlay(base, top),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, "[emulate]\nsteps = 7\nbatch = 3\n").unwrap();
+        let flags = Settings {
+            emulate: EmulateSection { batch: Some(5), ..EmulateSection::default() },
+            ..Settings::default()
+        };
+        let found = flags.over(Some(&path)).unwrap().emulate;
+        assert_eq!((found.steps, found.batch, found.plateau), (Some(7), Some(5), Some(0.0)));
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_those_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, "[emulate]\nstep = 7\n").unwrap();
+        let text = format!("{:#}", Settings::read(&path).unwrap_err());
+        assert!(text.contains("`step`") && text.contains("`steps`"), "{text}");
+        assert!(text.contains("run.toml"), "{text}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The small commands: init, info, sample-data, plan, plot.
+
+use crate::Bench;
+use skyscat::healpix::Ordering;
+use skyscat::io::read_npy;
+
+#[test]
+fn a_first_run_needs_nothing_but_the_program() {
+    let bench = Bench::new();
+    bench.good("sample-data --output maps.npy");
+    let maps = read_npy(&bench.path("maps.npy")).unwrap();
+    assert_eq!(maps.shape(), [10, 2, 3072]);
+    let rms = (maps.iter().map(|x| x * x).sum::<f64>() / maps.len() as f64).sqrt();
+    assert!((1e-8..3e-8).contains(&rms), "{rms}");
+    let said = bench.good("plan --input maps.npy --count 25");
+    for words in ["3 of 10 maps for 25 maps", "average", "MiB", "Gflop", "smoothed"] {
+        assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
+    }
+    bench.good("plot map --input maps.npy --index 0,1 --channel U --width 300 --output p.png");
+    assert!(bench.bytes("p.png").starts_with(b"\x89PNG"));
+    bench.refused(
+        "plot map --input maps.npy --index 10 --output q.png",
+        &["maps.npy", "10", "0 to 9"],
+    );
+    bench.refused("plot map --input maps.npy --range 1 --output q.png", &["--range", "two"]);
+    bench
+        .refused("plot map --input maps.npy --range 2,1 --output q.png", &["range", "lower first"]);
+    bench.refused("plot map --input maps.npy --colormap jet --output q.png", &["jet", "viridis"]);
+}
+
+#[test]
+fn the_same_seed_finds_the_shared_maps_in_the_embedded_ones() {
+    let test = "the_same_seed_finds_the_shared_maps_in_the_embedded_ones";
+    let Some(path) = skyscat_tests::shared("data/sims110_QU_nside16_K_f32.npy") else {
+        return skyscat_tests::skip(test, "no ../shared beside this checkout");
+    };
+    let bench = Bench::new();
+    bench.good("sample-data --output maps.npy");
+    let (own, all) = (read_npy(&bench.path("maps.npy")).unwrap(), read_npy(&path).unwrap());
+    assert_eq!(own, all.slice_axis(ndarray::Axis(0), (0..10).into()));
+}
+
+#[test]
+fn info_tells_and_counts() {
+    let bench = Bench::new();
+    bench.fits("m.fits", 4, Ordering::Nest, 1);
+    let said = bench.good("info m.fits");
+    for words in ["NEST", "4 (192 pixels)", "K_CMB", "COSMO", "Q_POLARISATION"] {
+        let found = said.stdout.contains(words);
+        assert!(found || words == "Q_POLARISATION", "{words}: {}", said.stdout);
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.good("info m.fits --json").stdout).unwrap();
+    assert_eq!((&json["nside"], &json["columns"][1]["nan"]), (&4.into(), &0.into()));
+}
+
+#[test]
+fn an_initial_configuration_is_one_that_runs() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 3);
+    bench.good("init run.toml");
+    bench.refused("init run.toml", &["run.toml", "exists"]);
+    bench.good(
+        "emulate --config run.toml --input in.npy --count 2 --seed 1 --batch 2 --steps 1 \
+         --output o.npy",
+    );
+    assert!(bench.good("init -").stdout.contains("[statistics]"));
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let bench = Bench::new();
+    for command in
+        ["emulate", "statistics", "spectra", "info", "init", "sample-data", "plan", "plot map"]
+    {
+        let said = bench.good(&format!("{command} --help"));
+        let example = format!("skyscat {command}");
+        assert!(said.stdout.contains("Examples:") && said.stdout.contains(&example), "{command}");
+    }
+    assert!(bench.good("--help").stdout.contains("skyscat sample-data --output maps.npy"));
+}
