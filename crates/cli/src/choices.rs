@@ -72,6 +72,28 @@ words! {
 }
 
 words! {
+    /// What the residuals of coefficients are divided by.
+    SigmaWord {
+        /// The root mean square of the target's block: S1, S2, S3 or S4
+        Blocks = "blocks",
+        /// The standard deviation of the coefficient over the inputs
+        Inputs = "inputs",
+        /// 1
+        None = "none",
+    }
+}
+
+words! {
+    /// Where batches start.
+    StartWord {
+        /// White noise with the target's standard deviation in each channel
+        Noise = "noise",
+        /// Isotropic Gaussian fields with the mean spectra of the inputs
+        Gaussian = "gaussian",
+    }
+}
+
+words! {
     /// Width of the numbers, in the descent and in the output.
     PrecisionWord {
         /// 64-bit floats

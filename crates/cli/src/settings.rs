@@ -2,8 +2,7 @@
 
 use crate::choices::{
     DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord, StandardiseWord,
-    TargetWord,
-};
+    TargetWord, SigmaWord, StartWord};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -120,6 +119,15 @@ pub(crate) struct EmulateSection {
     /// Within-batch variance aimed at, as a fraction of the inputs' [default: 0]
     #[arg(long, value_name = "FRACTION")]
     pub(crate) variance_fraction: Option<f64>,
+    /// What residuals of coefficients are divided by [default: blocks; inputs for healpixml]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) sigma: Option<SigmaWord>,
+    /// Where batches start [default: noise]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) start: Option<StartWord>,
+    /// Pairs that L-BFGS remembers [default: 20]
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) memory: Option<usize>,
     /// Width of the numbers in the descent and in the output [default: f64]
     #[arg(long, value_name = "WIDTH")]
     pub(crate) precision: Option<PrecisionWord>,
@@ -183,6 +191,8 @@ pub(crate) fn defaults() -> Settings {
             std_floor: Some(0.0),
             variance_weight: Some(0.0),
             variance_fraction: Some(0.0),
+            start: Some(StartWord::Noise),
+            memory: Some(20),
             precision: Some(PrecisionWord::F64),
             plateau: Some(0.0),
             checkpoint_every: Some(50),

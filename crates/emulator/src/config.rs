@@ -59,8 +59,7 @@ pub enum Sigma {
 /// Which spectrum term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpectrumLoss {
-    /// Campeti et al. (2025), Eq. 6, as a mean: (Ave/Std − Ave/Std)² over ℓ,
-    /// spectra and p = 1, 2.
+    /// Campeti et al. (2025), Eq. 6, relative to the inputs' own Σ(Ave/Std)².
     Ratio,
     /// CMBSCAT 0.0.3: mean_ℓ (Σ_j C − m C_ref)²/σ², with sgn(C)√|C| for p = 1.
     SumOverBatch,

@@ -268,26 +268,29 @@ impl BlockStats {
             }
             Sigma::One => Ok((vec![1.0; len], self.count(|_| true))),
             Sigma::Inputs => {
-                let variance = self.variances();
-                let mut inverse = vec![0.0; len];
-                for i in 0..len {
-                    let (own, size) = if self.starts_complex[i] {
-                        let size = self.values[i][0].hypot(self.values[i + 1][0]);
-                        (variance[i] + variance[i + 1], size)
-                    } else if i > 0 && self.starts_complex[i - 1] {
-                        inverse[i] = inverse[i - 1];
-                        continue;
-                    } else {
-                        (variance[i], self.values[i][0].abs())
-                    };
-                    // Rounding alone is not variation.
-                    let rounding = 1e-12 * size;
-                    inverse[i] = if own.sqrt() > rounding { own.sqrt().recip() } else { 0.0 };
-                }
+                let inverse: Vec<f64> = self.scatter().iter().map(|v| inverse_root(*v)).collect();
                 let count = self.count(|i| inverse[i] > 0.0);
                 Ok((inverse, count))
             }
         }
+    }
+
+    /// Variance over the inputs of each coefficient, both parts of a complex one
+    /// together; 0 where only rounding varies.
+    fn scatter(&self) -> Vec<f64> {
+        let variance = self.variances();
+        let mut scatter = vec![0.0; variance.len()];
+        for i in 0..variance.len() {
+            if i > 0 && self.starts_complex[i - 1] {
+                scatter[i] = scatter[i - 1];
+                continue;
+            }
+            let imaginary = self.starts_complex[i].then(|| i + 1);
+            let total = variance[i] + imaginary.map_or(0.0, |k| variance[k]);
+            let size = self.values[i][0].hypot(imaginary.map_or(0.0, |k| self.values[k][0]));
+            scatter[i] = if total.sqrt() > 1e-12 * size { total } else { 0.0 };
+        }
+        scatter
     }
 
     /// 1/rms of each number's block, weighted so that blocks count the same.
@@ -345,8 +348,9 @@ impl BlockStats {
                 if loss.variance > 0.0 {
                     let variance = self.variances();
                     let aim = variance.iter().map(|v| loss.variance_fraction * v).collect();
-                    let scale: Vec<f64> =
-                        variance.iter().map(|v| if *v > 0.0 { v.recip() } else { 0.0 }).collect();
+                    let scatter = self.scatter();
+                    let scale =
+                        scatter.iter().map(|v| if *v > 0.0 { v.recip() } else { 0.0 }).collect();
                     let term = MatchVariance::new(format!("Var {name}"), aim, scale);
                     graph.term(term, &block.nodes, loss.variance);
                 }
@@ -421,6 +425,11 @@ impl BlockStats {
             }
         }
     }
+}
+
+/// 1/√v, or 0.
+fn inverse_root(v: f64) -> f64 {
+    if v > 0.0 { v.sqrt().recip() } else { 0.0 }
 }
 
 /// Variables of a program from maps of axes (map, channel, pixel).

@@ -1,10 +1,12 @@
 //! From words to the emulator's settings, each checked before any work.
 
-use crate::choices::{DefinitionWord, OrientationWord, StandardiseWord, TargetWord};
+use crate::choices::{
+    DefinitionWord, OrientationWord, SigmaWord, StandardiseWord, StartWord, TargetWord,
+};
 use crate::settings::{EmulateSection, Settings};
 use crate::statistics;
 use anyhow::{Context, Result, bail, ensure};
-use skyscat::emulator::{Config, Standardise, TargetMode};
+use skyscat::emulator::{Config, Init, Sigma, Standardise, TargetMode};
 use skyscat::scattering::OrientationConfig;
 
 /// What has no default.
@@ -129,6 +131,16 @@ pub(crate) fn emulator_config(settings: &Settings) -> Result<Config> {
     config.std_floor = e.std_floor.expect("has a default");
     config.steps = e.steps.expect("has a default");
     config.plateau = e.plateau.expect("has a default");
+    config.lbfgs.memory = e.memory.expect("has a default");
+    if e.start == Some(StartWord::Gaussian) {
+        config.init = Init::Gaussian;
+    }
+    match e.sigma {
+        Some(SigmaWord::Blocks) => config.loss.sigma = Sigma::Blocks,
+        Some(SigmaWord::Inputs) => config.loss.sigma = Sigma::Inputs,
+        Some(SigmaWord::None) => config.loss.sigma = Sigma::One,
+        None => {}
+    }
     config.loss.auto = e.auto_weight.expect("resolved");
     config.loss.cross = e.cross_weight.expect("resolved");
     config.loss.spectrum = e.spectrum_weight.expect("resolved");

@@ -3,25 +3,26 @@
 use super::{coefficients, mean_and_variance};
 use skyscat_autodiff::{Stat, Term};
 
-/// mean of (Ave_j C/Std_j C − target)² over ℓ, spectra and powers.
+/// Σ (ρ_j − ρ_i)²/Σ ρ_i² with ρ = Ave C/Std C of the batch and of the inputs, over
+/// ℓ, spectra and powers.
 ///
-/// The paper sums where this takes the mean: the minimum is the same, and terms
-/// of one order descend together (with the sum, 1/σ² of a few hundred stiff
-/// numbers kept the scattering terms from moving). `target` holds Ave_i C/Std_i C
-/// of the inputs for each real number; one that is not finite leaves its number
-/// out.
+/// The paper does not divide by Σ ρ_i²: the minimum is the same, and terms of one
+/// order descend together (undivided, a few hundred stiff numbers kept the
+/// scattering terms from moving). `target` holds ρ_i for each real number; one
+/// that is not finite leaves its number out.
 #[derive(Debug)]
 pub struct MatchRatio {
     name: String,
     target: Vec<f64>,
-    count: f64,
+    power: f64,
 }
 
 impl MatchRatio {
     /// A term over as many numbers as `target` has.
     pub fn new(name: String, target: Vec<f64>) -> Self {
-        let count = target.iter().filter(|t| t.is_finite()).count().max(1) as f64;
-        Self { name, target, count }
+        let power: f64 = target.iter().filter(|t| t.is_finite()).map(|t| t * t).sum();
+        let power = if power > 0.0 { power } else { 1.0 };
+        Self { name, target, power }
     }
 }
 
@@ -41,11 +42,11 @@ impl Term for MatchRatio {
             }
             let std = variance.sqrt();
             let residual = mean / std - target;
-            total += residual * residual / self.count;
+            total += residual * residual / self.power;
             // ∂(μ/s)/∂x_j = [1 − μ(x_j − μ)/s²]/(n s).
             let n = values.len() as f64;
             for (g, x) in gradient.iter_mut().zip(values) {
-                *g = 2.0 * residual / self.count * (1.0 - mean * (x - mean) / variance) / (n * std);
+                *g = 2.0 * residual / self.power * (1.0 - mean * (x - mean) / variance) / (n * std);
             }
         }
         total
