@@ -114,8 +114,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         say::line(&format!("{number}: {} ({})", stage.what, state.reason()));
         match runner.run(stage).with_context(|| format!("stage {}", stage.name))? {
-            Outcome::Done { seconds } => {
-                say::line(&format!("{number}: {}", say::duration(seconds)));
+            Outcome::Done { seconds, bytes } => {
+                let (seconds, bytes) = (say::duration(seconds), say::bytes(bytes));
+                say::line(&format!("{number}: {seconds}, {bytes}"));
             }
             Outcome::Interrupted => {
                 say::line(&format!("{number}: interrupted; the same command goes on"));

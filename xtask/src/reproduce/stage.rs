@@ -29,7 +29,7 @@ impl Action {
     /// As it stands in the manifest.
     fn text(&self) -> String {
         match self {
-            Self::Skyscat(words) => format!("skyscat {}", words.join(" ")),
+            Self::Skyscat(words) => command_line(words),
             Self::Copy { from, to } => format!("copy {} {to}", from.display()),
             Self::Take { from, count, to } => format!("take {count} of {from} {to}"),
             Self::Panels { target, samples, count, to } => {
@@ -38,6 +38,15 @@ impl Action {
             Self::Compare(comparison) => format!("compare {}", comparison.text()),
         }
     }
+}
+
+/// A command of the program as it can be typed again.
+fn command_line(words: &[String]) -> String {
+    let quoted = words.iter().map(|word| match word.contains(char::is_whitespace) {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    });
+    std::iter::once("skyscat".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// A stage of the pipeline.
@@ -69,7 +78,7 @@ impl State {
 
 /// How a stage ended.
 pub(super) enum Outcome {
-    Done { seconds: f64 },
+    Done { seconds: f64, bytes: u64 },
     Interrupted,
 }
 
@@ -141,7 +150,7 @@ impl Runner {
             std::fs::remove_file(&manifest)?;
         }
         let inputs = self.records(&stage.inputs)?;
-        let mut started = Manifest {
+        let started = Manifest {
             stage: stage.name.to_owned(),
             commands: stage.commands(),
             version: self.version.clone(),
@@ -162,9 +171,10 @@ impl Runner {
         }
         let seconds = clock.elapsed().as_secs_f64();
         let outputs = self.records(&stage.outputs)?;
+        let bytes = outputs.iter().map(|record| record.bytes).sum();
         Manifest { seconds, outputs, ..started }.write(&manifest)?;
         std::fs::remove_file(&begun)?;
-        Ok(Outcome::Done { seconds })
+        Ok(Outcome::Done { seconds, bytes })
     }
 
     fn records(&self, paths: &[String]) -> Result<Vec<FileRecord>> {
@@ -215,7 +225,7 @@ impl Runner {
         match status.code() {
             Some(0) => Ok(true),
             Some(INTERRUPTED) => Ok(false),
-            _ => bail!("skyscat {} failed: {status}", words.join(" ")),
+            _ => bail!("{} failed: {status}", command_line(words)),
         }
     }
 }
