@@ -1,1 +1,99 @@
-//! WGSL sources.
+//! The WGSL kernels of skyscat, validated when the crate is built.
+//!
+//! **What it is.** Every file of `wgsl/` as a string, with the names and
+//! workgroup sizes of its entry points, and a plain `#[repr(C)]` mirror of each
+//! uniform struct, made from the WGSL so that the two cannot differ. A file that
+//! naga refuses stops the build with its name, line and message.
+//!
+//! **What it is not.** It talks to no device and knows no pipeline: that is the
+//! work of the crate that owns the GPU.
+//!
+//! **Who should use it.** Operators that bring a GPU kernel beside their CPU
+//! kernel; each WGSL file names the Rust file that it is the twin of.
+//!
+//! **What it may depend on.** Nothing at run time; naga when it is built.
+//!
+//! ```
+//! use skyscat_shaders::{CONVOLVE, ConvolveSizes, KERNELS};
+//! assert!(CONVOLVE.contains("fn pullback"));
+//! let sizes = ConvolveSizes { pixels: 3072, channels: 1, orientations: 4, maps: 16 };
+//! assert_eq!(size_of_val(&sizes), 16);
+//! let names: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+//! assert_eq!(names, ["convolve", "modulus"]);
+//! ```
+
+/// A validated WGSL file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Stem of the file, which is also that of its CPU twin.
+    pub name: &'static str,
+    /// The WGSL text.
+    pub source: &'static str,
+    /// Its compute entry points.
+    pub entries: &'static [Entry],
+}
+
+impl Kernel {
+    /// An entry point by name.
+    pub fn entry(&self, name: &str) -> Option<Entry> {
+        self.entries.iter().copied().find(|entry| entry.name == name)
+    }
+}
+
+/// A compute entry point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Name of the function.
+    pub name: &'static str,
+    /// Invocations of a workgroup in x, y, z.
+    pub workgroup: [u32; 3],
+}
+
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+#[cfg(test)]
+#[path = "../build/validate.rs"]
+mod validate;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_runs_forward_and_back() {
+        for kernel in KERNELS {
+            for name in ["forward", "pullback"] {
+                let entry = kernel.entry(name).unwrap_or_else(|| panic!("{}", kernel.name));
+                // The invocation index of the sources counts on 64 in x.
+                assert_eq!(entry.workgroup, [64, 1, 1], "{} {name}", kernel.name);
+            }
+            assert_eq!(kernel.entry("no such entry"), None);
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_is_refused_with_file_and_line() {
+        let broken = CONVOLVE.replace("var re = 0.0;", "var re = ;");
+        assert_ne!(broken, CONVOLVE);
+        let line = 1 + broken.lines().position(|l| l.contains("var re = ;")).unwrap();
+        let message = validate::validate("wgsl/broken.wgsl", &broken).unwrap_err();
+        assert!(message.starts_with(&format!("wgsl/broken.wgsl:{line}: ")), "{message}");
+        assert!(message.contains("expected expression"), "{message}");
+    }
+
+    #[test]
+    fn a_type_error_is_refused_with_file_and_line() {
+        let broken = MODULUS.replace("let re = z[at];", "let re: u32 = z[at];");
+        let line = 1 + broken.lines().position(|l| l.contains("let re: u32")).unwrap();
+        let message = validate::validate("wgsl/broken.wgsl", &broken).unwrap_err();
+        assert!(message.starts_with(&format!("wgsl/broken.wgsl:{line}: ")), "{message}");
+    }
+
+    #[test]
+    fn an_invalid_module_is_refused_by_the_validator() {
+        let source = "@compute @workgroup_size(0)\nfn forward() {}\n";
+        let message = validate::validate("wgsl/broken.wgsl", source).unwrap_err();
+        assert!(message.contains("wgsl/broken.wgsl"), "{message}");
+        assert!(validate::validate("wgsl/modulus.wgsl", MODULUS).is_ok());
+    }
+}

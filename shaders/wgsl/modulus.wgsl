@@ -1,0 +1,70 @@
+// |z| of every complex number, or √(|z|² + ε²), and the pullback.
+//
+// Twin of `Modulus` in `crates/wavelet/src/operators/pointwise.rs`: same order
+// of the fused multiply-adds; at z = 0 and ε = 0 the sub-gradient 0 is taken.
+//
+// Layouts, the map innermost:
+//   z          [row][channel][re, im][map]
+//   modulus    [row][channel][map]
+
+/// Sizes of one field of moduli.
+struct ModulusSizes {
+    /// Complex numbers a map: rows times channels.
+    numbers: u32,
+    /// Maps of the batch, padding included.
+    maps: u32,
+    /// ε²; 0 for the modulus itself.
+    epsilon2: f32,
+    /// Nothing; keeps the structure at 16 bytes.
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: ModulusSizes;
+@group(0) @binding(1) var<storage, read> z: array<f32>;
+// The modulus in the pullback's sense: the gradient towards it.
+@group(0) @binding(2) var<storage, read> cotangent: array<f32>;
+@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+
+fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
+    return id.x + id.y * groups.x * 64u;
+}
+
+fn softened(re: f32, im: f32) -> f32 {
+    return sqrt(fma(im, im, fma(re, re, sizes.epsilon2)));
+}
+
+// modulus = √(|z|² + ε²).
+@compute @workgroup_size(64)
+fn forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let index = flat(id, groups);
+    if index >= sizes.numbers * sizes.maps {
+        return;
+    }
+    let at = 2u * (index / sizes.maps) * sizes.maps + index % sizes.maps;
+    destination[index] = softened(z[at], z[at + sizes.maps]);
+}
+
+// z gradient += cotangent · z / modulus.
+@compute @workgroup_size(64)
+fn pullback(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let index = flat(id, groups);
+    if index >= sizes.numbers * sizes.maps {
+        return;
+    }
+    let at = 2u * (index / sizes.maps) * sizes.maps + index % sizes.maps;
+    let re = z[at];
+    let im = z[at + sizes.maps];
+    let modulus = softened(re, im);
+    var ratio = 0.0;
+    if modulus > 0.0 {
+        ratio = cotangent[index] / modulus;
+    }
+    destination[at] = fma(ratio, re, destination[at]);
+    destination[at + sizes.maps] = fma(ratio, im, destination[at + sizes.maps]);
+}

@@ -1,0 +1,21 @@
+//! `cargo xtask tidy`: what the compiler does not check.
+
+mod layers;
+mod lexer;
+mod sources;
+
+use crate::{cargo, say};
+use anyhow::Result;
+use std::process::ExitCode;
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let mut faults = layers::faults(&layers::edges(&cargo::metadata()?));
+    let checked = sources::check(&cargo::root(), &mut faults)?;
+    if faults.is_empty() {
+        say::line(&format!("tidy: {checked} files in order"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    faults.iter().for_each(|fault| say::line(&format!("tidy: {fault}")));
+    say::line(&format!("tidy: {} faults", faults.len()));
+    Ok(ExitCode::FAILURE)
+}
