@@ -1,8 +1,9 @@
 //! Settings: one schema for flags and TOML files, merged over the defaults.
 
 use crate::choices::{
-    DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord, StandardiseWord,
-    TargetWord, SigmaWord, StartWord};
+    DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord, SigmaWord,
+    StandardiseWord, StartWord, TargetWord,
+};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,6 @@
 
 use skyscat::emulator::{BatchId, Config, Emulator, Progress};
 use skyscat::healpix::Ordering;
-extern crate ndarray;
 use skyscat::io::{ReadOptions, read_maps};
 use skyscat::num::{Par, Seed};
 use std::sync::Arc;
@@ -37,19 +36,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if which.contains("sc") {
         config.loss.spectrum = 0.0;
     }
-    let var = |n: &str| std::env::var(n).ok().map(|v| v.parse::<f64>().unwrap());
-    if let Some(v) = var("SW") {
-        config.loss.spectrum = v;
-    }
-    if let Some(v) = var("MEM") {
-        config.lbfgs.memory = v as usize;
-    }
-    if let Some(v) = var("EPS") {
-        config.scattering.modulus_epsilon = v;
-    }
-    if std::env::var("SIG1").is_ok() {
-        config.loss.sigma = skyscat::emulator::Sigma::Blocks;
-    }
     let clock = Instant::now();
     let emulator = Emulator::new(&maps, &[], config, Seed(1), &Par::new(2)?)?;
     println!("measured in {:?}; fwhm {:?}", clock.elapsed(), emulator.standardiser().fwhm_deg);
@@ -69,54 +55,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         batch.stop
     );
     println!("loss {:.3e} -> {:.3e}", batch.history[0], batch.history.last().unwrap());
-    detail(&emulator, &maps.reordered(Ordering::Nest).into_data(), &batch.maps);
     for block in emulator.block_matches(&batch)? {
         println!("{:4} {:3} {:.2e}", block.field, block.kind.to_string(), block.relative_rms);
     }
     Ok(())
-}
-
-fn detail(emulator: &Emulator, inputs: &ndarray::Array3<f64>, batch: &ndarray::Array3<f64>) {
-    use skyscat::scattering::*;
-    let s = Scattering::new(emulator.nside(), emulator.config().scattering, &[]).unwrap();
-    let par = Par::new(2).unwrap();
-    let compute = |m: &ndarray::Array3<f64>| {
-        let x = emulator.standardiser().apply(m.view());
-        s.compute(
-            emulator.channels(),
-            x.view(),
-            &Selection::all(2),
-            &Default::default(),
-            (16, &par),
-        )
-        .unwrap()
-    };
-    for (a, b) in compute(inputs).iter().zip(&compute(batch)) {
-        if a.field != "Q" || a.kind == Kind::S0 {
-            continue;
-        }
-        let (ma, mb) = (
-            a.data.mean_axis(ndarray::Axis(0)).unwrap(),
-            b.data.mean_axis(ndarray::Axis(0)).unwrap(),
-        );
-        let dev = &a.data - &ma;
-        let var = dev.mapv(|z| z.norm_sqr()).mean_axis(ndarray::Axis(0)).unwrap();
-        for (p, scales) in a.scales.iter().enumerate() {
-            let pick = |x: &ndarray::ArrayD<f64>| x.index_axis(ndarray::Axis(1), p).mean().unwrap();
-            let pc = |x: ndarray::ArrayD<f64>| x.index_axis(ndarray::Axis(1), p).mean().unwrap();
-            let _ = &pick;
-            let chi = pc(ndarray::Zip::from(&ma)
-                .and(&mb)
-                .and(&var)
-                .map_collect(|a, b, v| if *v > 1e-24 { (a - b).norm_sqr() / v } else { 0.0 }));
-            println!(
-                "{:?} {:?} chi {:.2e} rms target {:.2e} sigma {:.2e}",
-                a.kind,
-                scales,
-                chi,
-                pc(ma.mapv(|z| z.norm_sqr())).sqrt(),
-                pc(var.clone()).sqrt()
-            );
-        }
-    }
 }
