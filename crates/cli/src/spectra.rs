@@ -7,7 +7,7 @@ use crate::{Ending, output, say};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Axis};
 use skyscat::autodiff::{Graph, Node, Program, Purpose, Shape};
-use skyscat::harmonic::{Plan, Spectra, SpectrumPower};
+use skyscat::harmonic::{Plan, SpectraOperator, SpectrumPower};
 use skyscat::healpix::{MapSet, Ordering};
 use skyscat::io::{
     CsvValue, FitsColumn, Overwrite, Precision, write_csv, write_fits_table, write_npz,
@@ -84,7 +84,7 @@ fn measure(maps: &MapSet, lmax: usize, iterations: usize, par: &Par) -> Result<V
         maps.channels().join(", ")
     );
     let has = |spin| groups.iter().any(|(s, _)| *s == spin);
-    let labels = Spectra::labels(has(0), has(2));
+    let labels = SpectraOperator::labels(has(0), has(2));
     let plans = (groups.iter())
         .map(|(spin, _)| Plan::<f64>::new(maps.nside(), lmax, *spin))
         .collect::<Result<Vec<_>, _>>()?;
@@ -93,7 +93,7 @@ fn measure(maps: &MapSet, lmax: usize, iterations: usize, par: &Par) -> Result<V
         .map(|plan| graph.input(Shape::complex(plan.modes().len(), plan.components())))
         .collect();
     for (power, name) in [(SpectrumPower::Two, "two"), (SpectrumPower::One, "one")] {
-        let node = graph.apply(Spectra::new(lmax, power), &alms)?;
+        let node = graph.apply(SpectraOperator::new(lmax, power), &alms)?;
         graph.output(name, node);
     }
     let graph = Arc::new(graph);

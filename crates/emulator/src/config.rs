@@ -48,7 +48,7 @@ pub enum Sigma {
     /// left out, and listed.
     Inputs,
     /// The root mean square of the target's block (S1, S2, S3 or S4), so that the
-    /// term is the mean over blocks of ‖ΔΦ‖²/‖Φ‖².
+    /// term is the mean over blocks of ‖ΔΦ‖²/‖Φ‖², where S4 counts twice.
     Blocks,
     /// 1.
     One,

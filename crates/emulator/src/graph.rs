@@ -293,15 +293,18 @@ impl BlockStats {
         scatter
     }
 
-    /// 1/rms of each number's block, weighted so that blocks count the same.
+    /// 1/rms of each number's block, weighted so that blocks count alike.
     fn inverse_block_rms(&self, target: &[f64]) -> Vec<f64> {
         let mut powers: BTreeMap<Kind, f64> = BTreeMap::new();
         for (kind, value) in self.kinds.iter().zip(target) {
             *powers.entry(*kind).or_default() += value * value;
         }
-        let share = self.count(|_| true) as f64 / powers.len() as f64;
+        // S4 holds nine tenths of the coefficients and converges last: it counts twice.
+        let times = |kind: &Kind| if *kind == Kind::S4 { 2.0 } else { 1.0 };
+        let all: f64 = powers.keys().map(times).sum();
+        let share = self.count(|_| true) as f64 / all;
         let weight = |kind: &Kind| match powers[kind] {
-            power if power > 0.0 => (share / power).sqrt(),
+            power if power > 0.0 => (times(kind) * share / power).sqrt(),
             _ => 0.0,
         };
         self.kinds.iter().map(weight).collect()
