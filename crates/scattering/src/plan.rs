@@ -46,7 +46,7 @@ impl Scattering {
             let nside = nside.get();
             return Err(ScatteringError::Scales { given: scales, nside, allowed });
         }
-        for mask in masks.iter().filter(|m| m.len() != nside.npix()) {
+        if let Some(mask) = masks.iter().find(|m| m.len() != nside.npix()) {
             return Err(ScatteringError::Size {
                 what: "a mask",
                 given: format!("{} pixels", mask.len()),

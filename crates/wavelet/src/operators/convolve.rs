@@ -155,13 +155,13 @@ impl<T: Real> Row<'_, T> {
         let registers = T::regs::<S>(&self.x.data[..self.x.lanes]).len();
         let columns = T::regs::<S>(&self.x.data[..stride]).len();
         let out = T::regs_mut::<S>(out);
-        for (n, sum) in sum.iter().enumerate() {
-            for b in 0..B {
+        for (n, [re, im]) in sum.iter().enumerate() {
+            for (b, (re, im)) in re.iter().zip(im).enumerate() {
                 // Channel (l, c) holds its real registers, then its imaginary ones.
                 let (channel, lane) = ((c + b) / registers, (c + b) % registers);
                 let at = (l + n) * 2 * columns + channel * 2 * registers + lane;
-                out[at] = sum[0][b];
-                out[at + registers] = sum[1][b];
+                out[at] = *re;
+                out[at + registers] = *im;
             }
         }
     }
