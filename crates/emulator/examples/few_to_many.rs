@@ -14,7 +14,7 @@ struct Lines;
 
 impl Progress for Lines {
     fn step(&self, iteration: u64, loss: f64, terms: &[TermValue]) {
-        if iteration % 10 == 0 {
+        if iteration.is_multiple_of(10) {
             let terms: Vec<String> =
                 terms.iter().map(|term| format!("{} {:.2e}", term.name, term.value)).collect();
             println!("{iteration:4} {loss:.3e}  {}", terms.join("  "));

@@ -12,7 +12,7 @@ struct Lines;
 
 impl Progress for Lines {
     fn step(&self, iteration: u64, loss: f64, terms: &[skyscat::autodiff::TermValue]) {
-        if iteration % 100 == 0 || iteration < 5 {
+        if iteration.is_multiple_of(100) || iteration < 5 {
             let terms: Vec<String> =
                 terms.iter().map(|t| format!("{} {:.3e}", t.name, t.value)).collect();
             println!("{iteration:5} {loss:.4e}  {}", terms.join("  "));

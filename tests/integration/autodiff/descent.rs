@@ -40,11 +40,14 @@ fn start() -> Variables {
     random("start", ROWS * MAPS)
 }
 
+/// Iteration, loss, names of the terms.
+type Seen = (u64, f64, Vec<String>);
+
 /// Notes what it sees, and can ask the descent to stop.
 #[derive(Clone, Default)]
 struct Notes {
     init: Arc<Mutex<usize>>,
-    seen: Arc<Mutex<Vec<(u64, f64, Vec<String>)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
     stop_after: Option<usize>,
     interrupt: Arc<AtomicBool>,
 }

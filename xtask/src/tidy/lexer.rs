@@ -67,7 +67,7 @@ impl Lexer<'_> {
     fn in_word(&self) -> bool {
         let before = |n: usize| self.at.checked_sub(n).map(|i| self.chars[i]);
         let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        word(before(1)) && !(before(1) == Some('b') && !word(before(2)))
+        word(before(1)) && (before(1) != Some('b') || word(before(2)))
     }
 
     fn block_comment(&mut self) {
