@@ -5,7 +5,7 @@ use crate::{CpuKernel, GraphError, Shape};
 use rayon::prelude::*;
 use skyscat_num::Real;
 
-/// y[row][c] = x_c[order[row]] for inputs of one real channel each.
+/// `y[row][c] = x_c[order[row]]` for inputs of one real channel each.
 #[derive(Debug)]
 pub struct Stack {
     order: Vec<u32>,

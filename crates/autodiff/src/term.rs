@@ -29,6 +29,6 @@ pub trait Term: Debug + Send + Sync {
     /// Name in reports.
     fn name(&self) -> &str;
     /// The value; `gradients[i]` has the length of `stats[i].data` and is overwritten
-    /// with ∂value/∂stats[i].
+    /// with `∂value/∂stats[i]`.
     fn evaluate(&self, stats: &[Stat<'_>], gradients: &mut [&mut [f64]]) -> f64;
 }

@@ -48,7 +48,8 @@ pub enum Sigma {
     /// left out, and listed.
     Inputs,
     /// The root mean square of the target's block (S1, S2, S3 or S4), so that the
-    /// term is the mean over blocks of ‖ΔΦ‖²/‖Φ‖², where S4 counts twice.
+    /// term is the mean over blocks of ‖ΔΦ‖²/‖Φ‖², where S4 counts eight times and
+    /// S1 twice.
     Blocks,
     /// 1.
     One,

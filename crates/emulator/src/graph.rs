@@ -299,8 +299,13 @@ impl BlockStats {
         for (kind, value) in self.kinds.iter().zip(target) {
             *powers.entry(*kind).or_default() += value * value;
         }
-        // S4 holds nine tenths of the coefficients and converges last: it counts twice.
-        let times = |kind: &Kind| if *kind == Kind::S4 { 2.0 } else { 1.0 };
+        // S4 holds nine tenths of the coefficients and converges last, S1 next to
+        // last: counted so, all blocks pass 1 % at about the same step.
+        let times = |kind: &Kind| match kind {
+            Kind::S4 => 8.0,
+            Kind::S1 => 2.0,
+            _ => 1.0,
+        };
         let all: f64 = powers.keys().map(times).sum();
         let share = self.count(|_| true) as f64 / all;
         let weight = |kind: &Kind| match powers[kind] {
