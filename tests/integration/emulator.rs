@@ -148,7 +148,7 @@ fn an_interrupted_batch_resumes_to_the_same_bits() {
     assert_eq!(part.history.len(), 7);
     assert_eq!(stopper.seen.lock().unwrap().len(), 6);
     let names: Vec<String> = part.terms.iter().map(|t| t.name.clone()).collect();
-    assert_eq!(names, ["SC(Q)", "SC(U)", "SC(QxU)", "spectra"]);
+    assert_eq!(names, ["SC(Q)", "SC(U)", "SC(QxU)", "spectra", "spectra level"]);
     // From the interruption, and from the checkpoint of iteration 4.
     for saved in [part.interrupted, stopper.saved.lock().unwrap().clone()] {
         let resumed = emulator.run::<f64>(AVERAGE, saved, Arc::new(Silent)).unwrap();

@@ -60,7 +60,9 @@ pub enum Sigma {
 /// Which spectrum term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpectrumLoss {
-    /// Campeti et al. (2025), Eq. 6, relative to the inputs' own Σ(Ave/Std)².
+    /// Campeti et al. (2025), Eq. 6, relative to the inputs' own Σ(Ave/Std)²; and,
+    /// since a ratio does not fix the level, the mean of (Ave C/Ave C_inputs − 1)²
+    /// over ℓ, EE, BB (TT) and p = 1, 2 as a second term of a tenth of the weight.
     Ratio,
     /// CMBSCAT 0.0.3: mean_ℓ (Σ_j C − m C_ref)²/σ², with sgn(C)√|C| for p = 1.
     SumOverBatch,
