@@ -28,7 +28,9 @@ fn a_cube_comes_with_its_companions_and_does_not_depend_on_threads() {
     Manifest::read(&bench.path("a.npy.manifest.json")).unwrap();
     let history = String::from_utf8(bench.bytes("a.npy.history.csv")).unwrap();
     assert_eq!(history.lines().count(), 1 + 2 * 5);
-    assert!(history.starts_with("batch,iteration,loss,SC(Q),SC(U),SC(QxU),spectra,spectra level\n"));
+    assert!(
+        history.starts_with("batch,iteration,loss,SC(Q),SC(U),SC(QxU),spectra,spectra level\n")
+    );
     let report: serde_json::Value =
         serde_json::from_slice(&bench.bytes("a.npy.report.json")).unwrap();
     let batch = &report["batches"][1];
