@@ -54,6 +54,7 @@ fn gradients_of_the_whole_loss_agree_with_central_differences() {
         ("sigma inputs", loss(|l| l.sigma = Sigma::Inputs)),
         ("sigma one", loss(|l| l.sigma = Sigma::One)),
         ("variance", loss(|l| (l.variance, l.variance_fraction) = (0.5, 0.7))),
+        ("equation 6", loss(|l| l.spectrum_loss = SpectrumLoss::Equation6)),
         ("spectra summed", loss(|l| l.spectrum_loss = SpectrumLoss::SumOverBatch)),
         ("single", Config { target: Some(TargetMode::Single), ..base.clone() }),
     ];

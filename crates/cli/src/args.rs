@@ -1,7 +1,8 @@
 //! The command line: commands, flags and examples.
 
 use crate::settings::{
-    EmulateSection, InputSection, OutputSection, RunSection, SpectraSection, StatisticsSection,
+    EmulateSection, InputSection, OutputSection, PlotSection, RunSection, SpectraSection,
+    StatisticsSection,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -19,9 +20,9 @@ A first run, nothing needed but this program:
   skyscat sample-data --output maps.npy
   skyscat plan --input maps.npy --count 10
   skyscat emulate --input maps.npy --count 10 --output emulated.npy --seed 1 --steps 200
-  skyscat plot map --input maps.npy --input emulated.npy --channel Q --output look.png
+  skyscat plot map --input maps.npy --input emulated.npy --channels Q --output look.png
 
-Commands that compute take --config run.toml (see skyscat init); flags win over the file.";
+Every command takes --config run.toml (see skyscat init); flags win over the file.";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -166,18 +167,21 @@ healpy.read_cl reads; several maps give name_0000.fits, name_0001.fits, ...";
 
 #[derive(Args)]
 pub(crate) struct InfoArgs {
-    /// FITS, npy or npz file
+    /// FITS, npy or npz file; several, or those of the configuration
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub(crate) file: Vec<String>,
     /// As JSON, header cards included
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 const INFO_EXAMPLES: &str = "\
 Examples:
   skyscat info maps.npy
-  skyscat info map.fits --json";
+  skyscat info map.fits --json
+  skyscat info --config run.toml";
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -186,11 +190,15 @@ pub(crate) struct InitArgs {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) replace: Replace,
+    /// Put the values of this TOML file in their places
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 const INIT_EXAMPLES: &str = "\
 Examples:
   skyscat init run.toml
+  skyscat init --config old.toml commented.toml
   skyscat emulate --config run.toml --seed 1";
 
 #[derive(Args)]
@@ -199,6 +207,8 @@ pub(crate) struct SampleArgs {
     pub(crate) output: OutputSection,
     #[command(flatten)]
     pub(crate) replace: Replace,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 const SAMPLE_EXAMPLES: &str = "\
@@ -234,44 +244,23 @@ pub(crate) enum PlotCommand {
 
 #[derive(Args)]
 pub(crate) struct PlotMapArgs {
-    /// npy cube or FITS file; repeat it for more panels
-    #[arg(short, long, value_name = "FILE", required = true)]
-    pub(crate) input: Vec<PathBuf>,
-    /// Which maps of each file, as 0,3,7
-    #[arg(long, value_delimiter = ',', default_value = "0", value_name = "LIST")]
-    pub(crate) index: Vec<usize>,
-    /// Which channel [default: the first]
-    #[arg(long)]
-    pub(crate) channel: Option<String>,
-    /// PNG file to write
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
     #[command(flatten)]
     pub(crate) replace: Replace,
-    /// Values at the ends of the colour bar, as -1e-7,1e-7 [default: from the first panel]
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "A,B")]
-    pub(crate) range: Option<Vec<f64>>,
-    /// planck, viridis or RdBu
-    #[arg(long, default_value = "planck", ignore_case = true,
-          value_parser = ["planck", "viridis", "RdBu"], value_name = "NAME")]
-    pub(crate) colormap: String,
-    /// Title of each panel; repeatable [default: file and index]
-    #[arg(long)]
-    pub(crate) title: Vec<String>,
-    /// Unit at the colour bar [default: that of the file]
-    #[arg(long)]
-    pub(crate) unit: Option<String>,
-    /// Width of the whole picture in pixels
-    #[arg(long, default_value_t = 1600, value_name = "PIXELS")]
-    pub(crate) width: usize,
-    /// Pixel ordering of npy cubes
-    #[arg(long, default_value = "ring", value_name = "ORDER")]
-    pub(crate) ordering: crate::choices::OrderingWord,
+    #[command(flatten)]
+    pub(crate) plot: PlotSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 const PLOT_EXAMPLES: &str = "\
 Examples:
-  skyscat plot map --input maps.npy --index 0 --channel Q --output q.png
+  skyscat plot map --input maps.npy --index 0 --channels Q --output q.png
   skyscat plot map --input maps.npy --input emulated.npy --title target --title emulated \\
       --range -1e-7,1e-7 --output both.png
-  skyscat plot map --input emulated.npy --index 0,1,2 --colormap RdBu --output three.png";
+  skyscat plot map --input emulated.npy --index 0,1,2 --colormap RdBu --output three.png
+
+One panel a file, map and channel; without --channels the first channel of each file.";

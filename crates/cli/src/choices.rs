@@ -84,6 +84,18 @@ words! {
 }
 
 words! {
+    /// Which loss on the spectra.
+    SpectrumLossWord {
+        /// Equation 6 of the paper relative to its value for the inputs, and the level
+        Ratio = "ratio",
+        /// Equation 6 of the paper as written
+        Equation6 = "equation6",
+        /// The squared difference of sums over the batch, as CMBSCAT 0.0.3
+        Sum = "sum",
+    }
+}
+
+words! {
     /// Where batches start.
     StartWord {
         /// White noise with the target's standard deviation in each channel
@@ -104,6 +116,18 @@ words! {
 }
 
 words! {
+    /// Colours of values.
+    ColormapWord {
+        /// Blue over white to red, of the Planck maps
+        Planck = "planck",
+        /// Dark blue to yellow, even in lightness
+        Viridis = "viridis",
+        /// Red over white to blue
+        RdBu = "RdBu",
+    }
+}
+
+words! {
     /// Pixel ordering of files that state none.
     OrderingWord {
         /// Along rings, north to south
@@ -118,6 +142,16 @@ impl From<OrderingWord> for Ordering {
         match word {
             OrderingWord::Ring => Self::Ring,
             OrderingWord::Nest => Self::Nest,
+        }
+    }
+}
+
+impl From<ColormapWord> for skyscat_plot::Colormap {
+    fn from(word: ColormapWord) -> Self {
+        match word {
+            ColormapWord::Planck => Self::Planck,
+            ColormapWord::Viridis => Self::Viridis,
+            ColormapWord::RdBu => Self::RdBu,
         }
     }
 }

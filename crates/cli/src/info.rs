@@ -1,15 +1,29 @@
 //! `skyscat info`: what a file holds.
 
 use crate::args::InfoArgs;
+use crate::input::expand;
+use crate::settings::{InputSection, Settings};
 use crate::{Ending, say};
 use anyhow::Result;
 use skyscat::io::{ColumnInfo, FileInfo, inspect};
 
 pub(crate) fn run(args: InfoArgs) -> Result<Ending> {
-    let info = inspect(&args.file)?;
-    if args.json {
-        say::result(&serde_json::to_string_pretty(&info)?);
-    } else {
+    let named = (!args.file.is_empty()).then_some(args.file);
+    let given = Settings {
+        input: InputSection { input: named, ..InputSection::default() },
+        ..Settings::default()
+    };
+    let settings = given.over(args.common.config.as_deref(), &["input"])?;
+    let files = expand(settings.input.input.as_deref().unwrap_or(&[]))?;
+    for (number, file) in files.iter().enumerate() {
+        let info = inspect(file)?;
+        if args.json {
+            say::result(&serde_json::to_string_pretty(&info)?);
+            continue;
+        }
+        if number > 0 {
+            say::result("");
+        }
         show(&info);
     }
     Ok(Ending::Done)

@@ -1,6 +1,7 @@
 //! `skyscat init`: a commented configuration with every key.
 
 use crate::args::InitArgs;
+use crate::settings::{Settings, table_of};
 use crate::{Ending, output, say};
 use anyhow::Result;
 use skyscat::io::write_atomic;
@@ -11,23 +12,52 @@ use std::path::Path;
 const TEMPLATE: &str = include_str!("../data/skyscat.toml");
 
 pub(crate) fn run(args: InitArgs) -> Result<Ending> {
+    let text = match &args.config {
+        None => TEMPLATE.to_owned(),
+        Some(path) => filled(&table_of(&Settings::read(path)?)?),
+    };
     if args.file == Path::new("-") {
-        say::result(TEMPLATE.trim_end());
+        say::result(text.trim_end());
         return Ok(Ending::Done);
     }
     output::check_extension(&args.file, &["toml"])?;
     output::check_file(&args.file, args.replace.overwrite)?;
     write_atomic(&args.file, output::replace(args.replace.overwrite), |out| {
-        out.write_all(TEMPLATE.as_bytes())
+        out.write_all(text.as_bytes())
     })?;
     say::note(&format!("{}: edit it, then skyscat emulate --config it", args.file.display()));
     Ok(Ending::Done)
 }
 
+/// The template with these values in their places.
+fn filled(values: &toml::Table) -> String {
+    let mut section = "";
+    let mut text = String::new();
+    for line in TEMPLATE.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        }
+        let value = key_of(line).and_then(|key| Some((key, values.get(section)?.get(key)?)));
+        match value {
+            Some((key, value)) => text.push_str(&format!("{key} = {value}\n")),
+            None => text.push_str(&format!("{line}\n")),
+        }
+    }
+    text
+}
+
+/// The key that a line sets, be it in a comment: `key = …`, `# key = …`. Prose has
+/// no "=" after its first word.
+fn key_of(line: &str) -> Option<&str> {
+    let mut words = line.strip_prefix("# ").unwrap_or(line).split_whitespace();
+    let key = words.next()?;
+    (words.next() == Some("=")).then_some(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Settings, defaults};
+    use crate::settings::defaults;
 
     #[test]
     fn the_active_keys_are_the_defaults() {
@@ -36,12 +66,28 @@ mod tests {
     }
 
     #[test]
+    fn values_of_a_file_take_their_places_and_nothing_is_lost() {
+        let given = "[input]\ninput = [\"a.npy\", \"b.npy\"]\n[emulate]\nseed = 3\nsteps = 7\n\
+                     [plot]\nrange = [-1.5, 2.0]\n[run]\nthreads = 2\n";
+        let given: Settings = toml::from_str(given).unwrap();
+        let text = filled(&table_of(&given).unwrap());
+        let found: Settings = toml::from_str(&text).unwrap();
+        let mut expected = defaults();
+        expected.input.input.clone_from(&given.input.input);
+        expected.emulate.seed = Some(3);
+        expected.emulate.steps = Some(7);
+        expected.plot.range = Some(vec![-1.5, 2.0]);
+        expected.run.threads = Some(2);
+        assert_eq!(found, expected);
+        assert_eq!(text.lines().count(), TEMPLATE.lines().count());
+    }
+
+    #[test]
     fn every_key_of_the_schema_is_there_and_no_other() {
-        // Lines "# key = value" are keys; prose has no "=" after its first word.
         let all: String = TEMPLATE
             .lines()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(rest) if rest.split_whitespace().nth(1) == Some("=") => format!("{rest}\n"),
+            .map(|line| match (key_of(line), line.strip_prefix("# ")) {
+                (Some(_), Some(setting)) => format!("{setting}\n"),
                 _ => format!("{line}\n"),
             })
             .collect();
@@ -57,6 +103,7 @@ mod tests {
             ("statistics", help(crate::settings::StatisticsSection::augment_args(blank()))),
             ("emulate", help(crate::settings::EmulateSection::augment_args(blank()))),
             ("spectra", help(crate::settings::SpectraSection::augment_args(blank()))),
+            ("plot", help(crate::settings::PlotSection::augment_args(blank()))),
             ("output", help(crate::settings::OutputSection::augment_args(blank()))),
             ("run", help(crate::settings::RunSection::augment_args(blank()))),
         ] {

@@ -89,7 +89,7 @@ impl Inputs {
 }
 
 /// Files from names and globs; a glob that matches nothing is an error.
-fn expand(patterns: &[String]) -> Result<Vec<PathBuf>> {
+pub(crate) fn expand(patterns: &[String]) -> Result<Vec<PathBuf>> {
     ensure!(
         !patterns.is_empty(),
         "no input: give --input FILE (npy cube, FITS file or quoted glob), or input = [\"...\"] \

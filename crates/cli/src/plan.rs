@@ -18,7 +18,8 @@ pub(crate) fn run(args: PlanArgs) -> Result<Ending> {
         run: args.common.run.clone(),
         ..Settings::default()
     };
-    let mut settings = given.over(args.common.config.as_deref())?;
+    let sections = ["input", "statistics", "emulate", "run"];
+    let mut settings = given.over(args.common.config.as_deref(), &sections)?;
     if let Some(count) = settings.emulate.count {
         check_count(count)?;
     }

@@ -1,6 +1,7 @@
 //! `skyscat sample-data`: the embedded input maps.
 
 use crate::args::SampleArgs;
+use crate::settings::Settings;
 use crate::{Ending, output, say};
 use anyhow::{Result, ensure};
 use ndarray::Array3;
@@ -17,16 +18,20 @@ const PARTS: [&[u8]; 5] = [
 const SHAPE: (usize, usize, usize) = (10, 2, 3072);
 
 pub(crate) fn run(args: SampleArgs) -> Result<Ending> {
-    let path = output::required(&args.output.output, "a name that ends in .npy")?;
+    let given = Settings { output: args.output, ..Settings::default() };
+    let settings = given.over(args.common.config.as_deref(), &["output"])?;
+    let path = output::required(&settings.output.output, "a name that ends in .npy")?;
     output::check_extension(&path, &["npy"])?;
     output::check_file(&path, args.replace.overwrite)?;
     let maps = maps()?;
     let replace = output::replace(args.replace.overwrite);
     write_npy(&path, &maps.view().into_dyn(), Precision::F32, replace)?;
-    say::note(&format!(
-        "{}: 10 maps, channels Q U, Nside 16, RING, Galactic, K_CMB",
-        path.display()
-    ));
+    if !args.common.quiet {
+        say::note(&format!(
+            "{}: 10 maps, channels Q U, Nside 16, RING, Galactic, K_CMB",
+            path.display()
+        ));
+    }
     Ok(Ending::Done)
 }
 

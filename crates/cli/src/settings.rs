@@ -1,8 +1,8 @@
 //! Settings: one schema for flags and TOML files, merged over the defaults.
 
 use crate::choices::{
-    DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord, SigmaWord,
-    StandardiseWord, StartWord, TargetWord,
+    ColormapWord, DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord,
+    SigmaWord, SpectrumLossWord, StandardiseWord, StartWord, TargetWord,
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) emulate: EmulateSection,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) spectra: SpectraSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) plot: PlotSection,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) output: OutputSection,
     #[serde(skip_serializing_if = "is_default")]
@@ -43,7 +45,7 @@ pub(crate) struct InputSection {
     #[arg(long, value_name = "ORDER")]
     pub(crate) ordering: Option<OrderingWord>,
     /// Channels to use, in this order, as Q,U [default: all of the file]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', alias = "channel")]
     pub(crate) channels: Option<Vec<String>>,
 }
 
@@ -123,6 +125,9 @@ pub(crate) struct EmulateSection {
     /// What residuals of coefficients are divided by [default: blocks; inputs for healpixml]
     #[arg(long, value_name = "HOW")]
     pub(crate) sigma: Option<SigmaWord>,
+    /// Which loss on the spectra [default: ratio; sum for healpixml]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) spectrum_loss: Option<SpectrumLossWord>,
     /// Where batches start [default: noise]
     #[arg(long, value_name = "HOW")]
     pub(crate) start: Option<StartWord>,
@@ -152,6 +157,31 @@ pub(crate) struct SpectraSection {
     /// Iterations of the analysis, as healpy's iter [default: 0]
     #[arg(long, value_name = "K")]
     pub(crate) iterations: Option<usize>,
+}
+
+/// Pictures.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Picture")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct PlotSection {
+    /// Which maps of each file, as 0,3,7 [default: 0]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    pub(crate) index: Option<Vec<usize>>,
+    /// Values at the ends of the colour bar, as -1e-7,1e-7 [default: from the first panel]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "A,B")]
+    pub(crate) range: Option<Vec<f64>>,
+    /// Colours of values [default: planck]
+    #[arg(long, ignore_case = true, value_name = "NAME")]
+    pub(crate) colormap: Option<ColormapWord>,
+    /// Title of each panel; repeatable [default: file, index and channel]
+    #[arg(long)]
+    pub(crate) title: Option<Vec<String>>,
+    /// Unit at the colour bar [default: that of the file]
+    #[arg(long)]
+    pub(crate) unit: Option<String>,
+    /// Width of the whole picture in pixels [default: 1600]
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) width: Option<usize>,
 }
 
 /// What is written.
@@ -200,20 +230,28 @@ pub(crate) fn defaults() -> Settings {
             ..EmulateSection::default()
         },
         spectra: SpectraSection { iterations: Some(0), ..SpectraSection::default() },
+        plot: PlotSection {
+            index: Some(vec![0]),
+            colormap: Some(ColormapWord::Planck),
+            width: Some(1600),
+            ..PlotSection::default()
+        },
         output: OutputSection::default(),
         run: RunSection { threads: Some(0) },
     }
 }
 
 impl Settings {
-    /// These flags over the file (if any) over the defaults.
-    pub(crate) fn over(self, file: Option<&Path>) -> Result<Self> {
+    /// These flags over the file (if any) over the defaults, in the sections that a
+    /// command uses; the others stay empty.
+    pub(crate) fn over(self, file: Option<&Path>, sections: &[&str]) -> Result<Self> {
         let mut table = table_of(&defaults())?;
         if let Some(path) = file {
             let given = Self::read(path)?;
             overlay(&mut table, table_of(&given)?);
         }
         overlay(&mut table, table_of(&self)?);
+        table.retain(|section, _| sections.contains(&section));
         Ok(table.try_into()?)
     }
 
@@ -230,7 +268,7 @@ impl Settings {
     }
 }
 
-fn table_of(settings: &Settings) -> Result<toml::Table> {
+pub(crate) fn table_of(settings: &Settings) -> Result<toml::Table> {
     Ok(toml::Table::try_from(settings)?)
 }
 
@@ -259,7 +297,7 @@ mod tests {
             emulate: EmulateSection { batch: Some(5), ..EmulateSection::default() },
             ..Settings::default()
         };
-        let found = flags.over(Some(&path)).unwrap().emulate;
+        let found = flags.over(Some(&path), &["emulate"]).unwrap().emulate;
         assert_eq!((found.steps, found.batch, found.plateau), (Some(7), Some(5), Some(0.0)));
     }
 

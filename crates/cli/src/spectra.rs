@@ -33,7 +33,8 @@ pub(crate) fn run(args: SpectraArgs) -> Result<Ending> {
         run: args.common.run.clone(),
         ..Settings::default()
     };
-    let mut settings = given.over(args.common.config.as_deref())?;
+    let sections = ["input", "spectra", "output", "run"];
+    let mut settings = given.over(args.common.config.as_deref(), &sections)?;
     let path = output::required(&settings.output.output, "a name in .npz, .csv or .fits")?;
     output::check_extension(&path, &["npz", "csv", "fits"])?;
     let companion = output::settings_path(&path);
@@ -55,8 +56,6 @@ pub(crate) fn run(args: SpectraArgs) -> Result<Ending> {
         .with_context(|| format!("spectra of {}", inputs.names()))?;
     let replace = output::replace(args.replace.overwrite);
     write(&path, &spectra, inputs.maps.unit(), replace)?;
-    settings.statistics = Default::default();
-    settings.emulate = Default::default();
     output::write_settings(&companion, "spectra", &settings, replace)?;
     if !args.common.quiet {
         let names: Vec<&str> = spectra.iter().map(|s| s.name.as_str()).collect();

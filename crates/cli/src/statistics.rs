@@ -31,9 +31,8 @@ pub(crate) fn run(args: StatisticsArgs) -> Result<Ending> {
         run: args.common.run.clone(),
         ..Settings::default()
     };
-    let mut settings = given.over(args.common.config.as_deref())?;
-    settings.emulate = Default::default();
-    settings.spectra = Default::default();
+    let sections = ["input", "statistics", "output", "run"];
+    let mut settings = given.over(args.common.config.as_deref(), &sections)?;
     let path = output::required(&settings.output.output, "a name in .npz or .csv")?;
     output::check_extension(&path, &["npz", "csv"])?;
     let config = resolve(&mut settings.statistics)?;

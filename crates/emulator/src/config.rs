@@ -63,7 +63,12 @@ pub enum SpectrumLoss {
     /// Campeti et al. (2025), Eq. 6, relative to the inputs' own Σ(Ave/Std)²; and,
     /// since a ratio does not fix the level, the mean of (Ave C/Ave C_inputs − 1)²
     /// over ℓ, EE, BB (TT) and p = 1, 2 as a second term of a tenth of the weight.
+    /// p = 1 of EB (TE, TB) is left out: its summands jump where Re(a b*) changes
+    /// sign, so that line searches fail (three times the evaluations).
     Ratio,
+    /// Campeti et al. (2025), Eq. 6, as written: undivided, with p = 1 of every
+    /// spectrum, and nothing about the level.
+    Equation6,
     /// CMBSCAT 0.0.3: mean_ℓ (Σ_j C − m C_ref)²/σ², with sgn(C)√|C| for p = 1.
     SumOverBatch,
 }
@@ -85,10 +90,6 @@ pub struct LossConfig {
     pub sigma: Sigma,
     /// Which spectrum term.
     pub spectrum_loss: SpectrumLoss,
-    /// Include p = 1 of EB (TE, TB) in the ratio term. Each of its summands jumps
-    /// where Re(a b*) changes sign, so that line searches fail: with it, 200
-    /// iterations took three times the evaluations.
-    pub first_power_of_pairs: bool,
     /// Include S3 with the fields exchanged in pairs.
     pub exchanged_s3: bool,
 }
@@ -149,7 +150,6 @@ impl Config {
                 variance_fraction: 0.0,
                 sigma: Sigma::Blocks,
                 spectrum_loss: SpectrumLoss::Ratio,
-                first_power_of_pairs: false,
                 exchanged_s3: true,
             },
             init: Init::Noise,

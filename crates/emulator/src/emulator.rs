@@ -406,11 +406,12 @@ fn check_settings(config: &Config) -> Result<(), EmulatorError> {
             return refuse(name, weight.to_string(), "a finite number, 0 or more");
         }
     }
-    if loss.spectrum > 0.0 && loss.spectrum_loss == crate::SpectrumLoss::Ratio && config.batch < 2 {
+    let scatter = loss.spectrum_loss != crate::SpectrumLoss::SumOverBatch;
+    if loss.spectrum > 0.0 && scatter && config.batch < 2 {
         return refuse(
             "batch",
             config.batch.to_string(),
-            "at least 2 with the ratio spectrum term, which needs the scatter within the batch",
+            "at least 2 with a ratio in the spectrum term, which needs the scatter within the batch",
         );
     }
     Ok(())

@@ -177,7 +177,7 @@ fn add_spectra(
         alms.push(graph.apply_shared(analysis.clone(), &[ring])?);
     }
     let first = match parts.loss.spectrum_loss {
-        SpectrumLoss::Ratio => SpectrumPower::One,
+        SpectrumLoss::Ratio | SpectrumLoss::Equation6 => SpectrumPower::One,
         SpectrumLoss::SumOverBatch => SpectrumPower::SignedRoot,
     };
     let mut nodes = Vec::new();
@@ -371,11 +371,14 @@ impl BlockStats {
         Ok(())
     }
 
-    /// Whether a number of the spectra is in the ratio term: all but p = 1 of
-    /// pairs of fields, unless asked for.
-    fn in_ratio(&self, number: usize, loss: &LossConfig) -> bool {
-        let first_power = number >= self.values.len() / 2;
-        loss.first_power_of_pairs || !(first_power && self.is_pair(number))
+    /// Ave C/Std C of each number, NaN where it is left out: ℓ below the spin, which
+    /// has no scatter, and p = 1 of pairs of fields unless asked for.
+    fn ratios(&self, target: &[f64], first_power_of_pairs: bool) -> Vec<f64> {
+        let first_power = |number: usize| number >= self.values.len() / 2;
+        let left_out = |i: usize| !first_power_of_pairs && first_power(i) && self.is_pair(i);
+        (target.iter().zip(self.variances()).enumerate())
+            .map(|(i, (t, v))| if v > 0.0 && !left_out(i) { t / v.sqrt() } else { f64::NAN })
+            .collect()
     }
 
     /// Whether a number of the spectra belongs to a pair of fields.
@@ -407,7 +410,6 @@ impl BlockStats {
         target: Vec<f64>,
     ) {
         let name = self.name.clone();
-        let std: Vec<f64> = self.variances().iter().map(|v| v.sqrt()).collect();
         let inputs = self.values[0].len();
         if inputs < 2 {
             // One input has no scatter: relative residuals.
@@ -425,31 +427,24 @@ impl BlockStats {
         }
         match loss.spectrum_loss {
             SpectrumLoss::Ratio => {
-                let ratio = target
-                    .iter()
-                    .zip(&std)
-                    .enumerate()
-                    .map(|(i, (t, s))| match self.in_ratio(i, loss) {
-                        // ℓ below the spin has no power and no scatter.
-                        true if *s > 0.0 => t / s,
-                        _ => f64::NAN,
-                    })
-                    .collect();
+                let ratio = MatchRatio::relative(name.clone(), self.ratios(&target, false));
+                graph.term(ratio, &block.nodes, loss.spectrum);
                 let (inverse, count) = self.inverse_level(&target);
-                graph.term(MatchRatio::new(name.clone(), ratio), &block.nodes, loss.spectrum);
                 if count > 0 {
                     let level = MatchMean::new(format!("{name} level"), target, inverse, count);
                     graph.term(level, &block.nodes, LEVEL_WEIGHT * loss.spectrum);
                 }
             }
+            SpectrumLoss::Equation6 => {
+                let ratio = MatchRatio::undivided(name, self.ratios(&target, true));
+                graph.term(ratio, &block.nodes, loss.spectrum);
+            }
             SpectrumLoss::SumOverBatch => {
                 let per_multipole = self.values.len() / block.nodes.len() / self.rows;
-                let inverse = std
-                    .iter()
-                    .enumerate()
-                    .map(|(i, s)| {
+                let inverse = (self.variances().iter().enumerate())
+                    .map(|(i, &v)| {
                         let l = i / per_multipole % self.rows;
-                        if l < 2 || *s <= 0.0 { 1.0 } else { s.recip() }
+                        if l < 2 || v <= 0.0 { 1.0 } else { inverse_root(v) }
                     })
                     .collect();
                 let term = MatchSum::new(name, target, inverse, self.rows);

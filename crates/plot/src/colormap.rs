@@ -53,16 +53,6 @@ const RDBU: [Rgb; 11] = [
 ];
 
 impl Colormap {
-    /// The colour map of this name, in any case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "planck" => Some(Self::Planck),
-            "viridis" => Some(Self::Viridis),
-            "rdbu" => Some(Self::RdBu),
-            _ => None,
-        }
-    }
-
     /// The colour at `t`, which is clamped to 0 to 1.
     ///
     /// ```

@@ -246,7 +246,7 @@ fn picture(set: &Set, is_own: bool) -> Stage {
         command.extend(words(&["--input", &input, "--input", &emulated, "--index", "0"]));
     }
     if is_own {
-        command.extend(words(&["--channel", "Q", "--unit", "K"]));
+        command.extend(words(&["--channels", "Q", "--unit", "K"]));
     }
     command.extend(words(&["--output", "maps.png"]));
     actions.push(Action::Skyscat(command));

@@ -34,8 +34,8 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
         run: args.common.run.clone(),
         ..Settings::default()
     };
-    let mut settings = given.over(args.common.config.as_deref())?;
-    settings.spectra = Default::default();
+    let sections = ["input", "statistics", "emulate", "output", "run"];
+    let mut settings = given.over(args.common.config.as_deref(), &sections)?;
     let asked = resolve::check_asked(&settings.emulate)?;
     let place = Place::check(&settings.output.output, overwrite, resume)?;
     resolve::check_words(&mut settings)?;

@@ -1,12 +1,13 @@
 //! From words to the emulator's settings, each checked before any work.
 
 use crate::choices::{
-    DefinitionWord, OrientationWord, SigmaWord, StandardiseWord, StartWord, TargetWord,
+    DefinitionWord, OrientationWord, SigmaWord, SpectrumLossWord, StandardiseWord, StartWord,
+    TargetWord,
 };
 use crate::settings::{EmulateSection, Settings};
 use crate::statistics;
 use anyhow::{Context, Result, bail, ensure};
-use skyscat::emulator::{Config, Init, Sigma, Standardise, TargetMode};
+use skyscat::emulator::{Config, Init, Sigma, SpectrumLoss, Standardise, TargetMode};
 use skyscat::scattering::OrientationConfig;
 
 /// What has no default.
@@ -139,6 +140,12 @@ pub(crate) fn emulator_config(settings: &Settings) -> Result<Config> {
         Some(SigmaWord::Blocks) => config.loss.sigma = Sigma::Blocks,
         Some(SigmaWord::Inputs) => config.loss.sigma = Sigma::Inputs,
         Some(SigmaWord::None) => config.loss.sigma = Sigma::One,
+        None => {}
+    }
+    match e.spectrum_loss {
+        Some(SpectrumLossWord::Ratio) => config.loss.spectrum_loss = SpectrumLoss::Ratio,
+        Some(SpectrumLossWord::Equation6) => config.loss.spectrum_loss = SpectrumLoss::Equation6,
+        Some(SpectrumLossWord::Sum) => config.loss.spectrum_loss = SpectrumLoss::SumOverBatch,
         None => {}
     }
     config.loss.auto = e.auto_weight.expect("resolved");

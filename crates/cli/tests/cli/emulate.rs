@@ -43,6 +43,22 @@ fn a_cube_comes_with_its_companions_and_does_not_depend_on_threads() {
 }
 
 #[test]
+fn the_spectrum_term_can_be_chosen() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 6);
+    let line = "emulate --input in.npy --count 3 --seed 3 --batch 3 --steps 2 --quiet";
+    for (word, terms) in
+        [("ratio", "spectra,spectra level\n"), ("equation6", "spectra\n"), ("sum", "spectra\n")]
+    {
+        bench.good(&format!("{line} --spectrum-loss {word} --output {word}.npy"));
+        let history = String::from_utf8(bench.bytes(&format!("{word}.npy.history.csv"))).unwrap();
+        assert!(history.starts_with(&format!("batch,iteration,loss,SC(Q),SC(U),SC(QxU),{terms}")));
+    }
+    assert_ne!(bench.bytes("equation6.npy"), bench.bytes("sum.npy"));
+    bench.refused(&format!("{line} --spectrum-loss eq6 --output x.npy"), &["eq6", "equation6"]);
+}
+
+#[test]
 fn folders_of_fits_return_to_the_form_of_the_input() {
     let bench = Bench::new();
     for i in 0..4 {

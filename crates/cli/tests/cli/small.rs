@@ -22,6 +22,7 @@ fn a_first_run_needs_nothing_but_the_program() {
         "plot map --input maps.npy --index 10 --output q.png",
         &["maps.npy", "10", "0 to 9"],
     );
+    assert!(bench.path("p.png.toml").is_file(), "no effective settings");
     bench.refused("plot map --input maps.npy --range 1 --output q.png", &["--range", "two"]);
     bench
         .refused("plot map --input maps.npy --range 2,1 --output q.png", &["range", "lower first"]);
@@ -59,12 +60,38 @@ fn an_initial_configuration_is_one_that_runs() {
     let bench = Bench::new();
     bench.cube("in.npy", 4, 3);
     bench.good("init run.toml");
+    bench.good("init again.toml --config run.toml");
+    assert_eq!(bench.bytes("run.toml"), bench.bytes("again.toml"));
     bench.refused("init run.toml", &["run.toml", "exists"]);
     bench.good(
         "emulate --config run.toml --input in.npy --count 2 --seed 1 --batch 2 --steps 1 \
          --output o.npy",
     );
     assert!(bench.good("init -").stdout.contains("[statistics]"));
+}
+
+#[test]
+fn every_command_reads_the_configuration() {
+    let bench = Bench::new();
+    let write = |name: &str, text: &str| std::fs::write(bench.path(name), text).unwrap();
+    write("sample.toml", "[output]\noutput = \"maps.npy\"\n");
+    bench.good("sample-data --config sample.toml");
+    write(
+        "run.toml",
+        "[input]\ninput = [\"maps.npy\"]\nchannels = [\"U\"]\n[emulate]\ncount = 3\n[plot]\n\
+         index = [1, 2]\nwidth = 300\ncolormap = \"RdBu\"\n",
+    );
+    assert!(bench.good("info --config run.toml").stdout.contains("maps.npy"));
+    assert!(bench.good("plan --config run.toml").stdout.contains("channels U"));
+    let said = bench.good("plot map --config run.toml --output p.png");
+    assert!(said.stderr.contains("2 panel(s), 300 x"), "{}", said.stderr);
+    bench.good("statistics --config run.toml --output s.npz");
+    bench.good("spectra --config run.toml --channels Q,U --output c.npz");
+    assert!(bench.good("init - --config run.toml").stdout.contains("\nindex = [1, 2]\n"));
+    write("bad.toml", "[plot]\ncolour = 1\n");
+    for command in ["info", "plan", "plot map", "statistics", "spectra", "init", "sample-data"] {
+        bench.refused(&format!("{command} --config bad.toml"), &["bad.toml", "`colour`"]);
+    }
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use super::{coefficients, mean_and_variance};
 use skyscat_autodiff::{Stat, Term};
 
-/// Σ (ρ_j − ρ_i)²/Σ ρ_i² with ρ = Ave C/Std C of the batch and of the inputs, over
-/// ℓ, spectra and powers.
+/// Σ (ρ_j − ρ_i)² with ρ = Ave C/Std C of the batch and of the inputs, over ℓ,
+/// spectra and powers: the paper's sum, or relative to Σ ρ_i².
 ///
-/// The paper does not divide by Σ ρ_i²: the minimum is the same, and terms of one
-/// order descend together (undivided, a few hundred stiff numbers kept the
-/// scattering terms from moving). `target` holds ρ_i for each real number; one
-/// that is not finite leaves its number out.
+/// The minimum is the same, and relative terms of one order descend together
+/// (undivided, a few hundred stiff numbers kept the scattering terms from moving).
+/// `target` holds ρ_i for each real number; one that is not finite leaves its
+/// number out.
 #[derive(Debug)]
 pub struct MatchRatio {
     name: String,
@@ -18,11 +18,16 @@ pub struct MatchRatio {
 }
 
 impl MatchRatio {
-    /// A term over as many numbers as `target` has.
-    pub fn new(name: String, target: Vec<f64>) -> Self {
+    /// The sum relative to Σ ρ_i², over as many numbers as `target` has.
+    pub fn relative(name: String, target: Vec<f64>) -> Self {
         let power: f64 = target.iter().filter(|t| t.is_finite()).map(|t| t * t).sum();
         let power = if power > 0.0 { power } else { 1.0 };
         Self { name, target, power }
+    }
+
+    /// The sum as the paper writes it.
+    pub fn undivided(name: String, target: Vec<f64>) -> Self {
+        Self { name, target, power: 1.0 }
     }
 }
 
