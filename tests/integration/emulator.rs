@@ -156,6 +156,12 @@ fn an_interrupted_batch_resumes_to_the_same_bits() {
         assert_eq!(resumed.maps, whole.maps);
         assert_eq!(resumed.history, whole.history);
         assert_eq!(resumed.evaluations, whole.evaluations);
+        assert_eq!(resumed.terms, whole.terms);
+    }
+    // The terms are those of the accepted points: at each they add up to the loss.
+    for (i, loss) in whole.history.iter().enumerate() {
+        let sum: f64 = whole.terms.iter().map(|t| t.values[i]).sum();
+        assert!((sum - loss).abs() <= 1e-14 * loss, "iteration {i}: {sum:e} {loss:e}");
     }
     let other = Emulator::new(&set, &[], small(3, 15), Seed(6), &Par::new(1).unwrap()).unwrap();
     let other = other.run::<f64>(AVERAGE, None, Arc::new(Silent)).unwrap();
@@ -230,6 +236,7 @@ fn bad_requests_are_refused_before_any_work() {
         pairs: Vec::new(),
         curvatures: Vec::new(),
         history: vec![1.0],
+        terms: Vec::new(),
         evaluations: 1,
     };
     let error = emulator.run::<f64>(AVERAGE, Some(saved), Arc::new(Silent)).unwrap_err();

@@ -30,7 +30,8 @@ pub use kernel::{
     CpuKernel, Field, Forward, Keeps, Kernel, Operator, Precision, Pullback, for_rows,
 };
 pub use optimise::{
-    Descent, DescentState, Lbfgs, LbfgsConfig, LbfgsError, Objective, Stop, TermValue, Vector,
+    Descent, DescentState, Lbfgs, LbfgsConfig, LbfgsError, Objective, Stop, TermHistory, TermValue,
+    Vector,
 };
 pub use plan::{Floor, MemoryPlan, Purpose};
 pub use program::Program;

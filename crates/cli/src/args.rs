@@ -1,8 +1,8 @@
 //! The command line: commands, flags and examples.
 
 use crate::settings::{
-    EmulateSection, InputSection, OutputSection, PlotSection, RunSection, SpectraSection,
-    StatisticsSection,
+    EmulateSection, InputSection, MapSection, MatrixSection, OutputSection, PlotSection,
+    RunSection, SpectraSection, StatisticsSection,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -237,9 +237,18 @@ Examples:
 
 #[derive(Subcommand)]
 pub(crate) enum PlotCommand {
-    /// Mollweide pictures of maps, several in one row
-    #[command(after_help = PLOT_EXAMPLES)]
+    /// Maps in one row, the whole sky or a part of it
+    #[command(after_help = PLOT_MAP_EXAMPLES)]
     Map(PlotMapArgs),
+    /// Spectra of sets of maps, and how they differ from the first set's
+    #[command(after_help = PLOT_SPECTRA_EXAMPLES)]
+    Spectra(PlotCurveArgs),
+    /// Matrices, as covariances, in colours
+    #[command(after_help = PLOT_MATRIX_EXAMPLES)]
+    Matrix(PlotMatrixArgs),
+    /// How the loss of an emulation and its terms fell
+    #[command(after_help = PLOT_HISTORY_EXAMPLES)]
+    History(PlotCurveArgs),
 }
 
 #[derive(Args)]
@@ -253,14 +262,69 @@ pub(crate) struct PlotMapArgs {
     #[command(flatten)]
     pub(crate) plot: PlotSection,
     #[command(flatten)]
+    pub(crate) map: MapSection,
+    #[command(flatten)]
     pub(crate) common: Common,
 }
 
-const PLOT_EXAMPLES: &str = "\
+#[derive(Args)]
+pub(crate) struct PlotCurveArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    #[command(flatten)]
+    pub(crate) plot: PlotSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args)]
+pub(crate) struct PlotMatrixArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    #[command(flatten)]
+    pub(crate) plot: PlotSection,
+    #[command(flatten)]
+    pub(crate) matrix: MatrixSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const PLOT_MAP_EXAMPLES: &str = "\
 Examples:
   skyscat plot map --input maps.npy --index 0 --channels Q --output q.png
   skyscat plot map --input maps.npy --input emulated.npy --title target --title emulated \\
       --range -1e-7,1e-7 --output both.png
   skyscat plot map --input emulated.npy --index 0,1,2 --colormap RdBu --output three.png
 
+  skyscat plot map --input map.fits --projection gnomonic --centre 0,90 --size 40 \
+      --graticule 10 --output pole.svg
+
 One panel a file, map and channel; without --channels the first channel of each file.";
+
+const PLOT_SPECTRA_EXAMPLES: &str = "\
+Examples:
+  skyscat plot spectra --input cl.npz --output cl.png
+  skyscat plot spectra --input input_cl.npz --input emulated_cl.npz --title input \
+      --title emulated --unit K --output both.svg
+
+Input: what skyscat spectra wrote as .npz. Lines are means over the maps of a file,
+bands the scatter of its maps. Below: the difference of means from the first file's in
+units of the first file's scatter, with bands of 1/sqrt(maps).";
+
+const PLOT_MATRIX_EXAMPLES: &str = "\
+Examples:
+  skyscat plot matrix --input cov.npy --correlation --colormap RdBu --output corr.png
+  skyscat plot matrix --input cov.npy --zoom 760,840 --output zoom.svg";
+
+const PLOT_HISTORY_EXAMPLES: &str = "\
+Examples:
+  skyscat plot history --input emulated.npy.history.csv --output loss.png
+  skyscat plot history --input emulated/history.csv --output loss.svg";

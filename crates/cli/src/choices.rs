@@ -128,6 +128,16 @@ words! {
 }
 
 words! {
+    /// How the sphere is laid on the page.
+    ProjectionWord {
+        /// The whole sky in an ellipse
+        Mollweide = "mollweide",
+        /// A square around a direction
+        Gnomonic = "gnomonic",
+    }
+}
+
+words! {
     /// Pixel ordering of files that state none.
     OrderingWord {
         /// Along rings, north to south

@@ -2,7 +2,7 @@
 
 use crate::choices::{
     ColormapWord, DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord,
-    SigmaWord, SpectrumLossWord, StandardiseWord, StartWord, TargetWord,
+    ProjectionWord, SigmaWord, SpectrumLossWord, StandardiseWord, StartWord, TargetWord,
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -23,6 +23,10 @@ pub(crate) struct Settings {
     pub(crate) spectra: SpectraSection,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) plot: PlotSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) map: MapSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) matrix: MatrixSection,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) output: OutputSection,
     #[serde(skip_serializing_if = "is_default")]
@@ -164,24 +168,56 @@ pub(crate) struct SpectraSection {
 #[command(next_help_heading = "Picture")]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct PlotSection {
-    /// Which maps of each file, as 0,3,7 [default: 0]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    pub(crate) index: Option<Vec<usize>>,
-    /// Values at the ends of the colour bar, as -1e-7,1e-7 [default: from the first panel]
+    /// Values at the ends of colours or of the vertical axis, as -1e-7,1e-7 [default: from the data]
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "A,B")]
     pub(crate) range: Option<Vec<f64>>,
     /// Colours of values [default: planck]
     #[arg(long, ignore_case = true, value_name = "NAME")]
     pub(crate) colormap: Option<ColormapWord>,
-    /// Title of each panel; repeatable [default: file, index and channel]
+    /// Title of each map or file; repeatable [default: its name]
     #[arg(long)]
     pub(crate) title: Option<Vec<String>>,
-    /// Unit at the colour bar [default: that of the file]
+    /// Unit of the values [default: that of the file]
     #[arg(long)]
     pub(crate) unit: Option<String>,
     /// Width of the whole picture in pixels [default: 1600]
     #[arg(long, value_name = "PIXELS")]
     pub(crate) width: Option<usize>,
+}
+
+/// Pictures of maps.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Map")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct MapSection {
+    /// Which maps of each file, as 0,3,7 [default: 0]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    pub(crate) index: Option<Vec<usize>>,
+    /// How the sphere is laid on the page [default: mollweide]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) projection: Option<ProjectionWord>,
+    /// Longitude and latitude of the middle of a gnomonic view, degrees [default: 0,0]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "LON,LAT")]
+    pub(crate) centre: Option<Vec<f64>>,
+    /// Side of a gnomonic view, degrees [default: 60]
+    #[arg(long, value_name = "DEG")]
+    pub(crate) size: Option<f64>,
+    /// Degrees between the lines of a graticule [default: no graticule]
+    #[arg(long, value_name = "DEG")]
+    pub(crate) graticule: Option<f64>,
+}
+
+/// Pictures of matrices.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Matrix")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct MatrixSection {
+    /// First row and column, and the end, as 760,840 [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "FIRST,END")]
+    pub(crate) zoom: Option<Vec<usize>>,
+    /// Divide a covariance by its diagonal
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) correlation: Option<bool>,
 }
 
 /// What is written.
@@ -231,11 +267,18 @@ pub(crate) fn defaults() -> Settings {
         },
         spectra: SpectraSection { iterations: Some(0), ..SpectraSection::default() },
         plot: PlotSection {
-            index: Some(vec![0]),
             colormap: Some(ColormapWord::Planck),
             width: Some(1600),
             ..PlotSection::default()
         },
+        map: MapSection {
+            index: Some(vec![0]),
+            projection: Some(ProjectionWord::Mollweide),
+            centre: Some(vec![0.0, 0.0]),
+            size: Some(60.0),
+            graticule: None,
+        },
+        matrix: MatrixSection { zoom: None, correlation: Some(false) },
         output: OutputSection::default(),
         run: RunSection { threads: Some(0) },
     }

@@ -5,7 +5,9 @@ use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
 use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{Error, Executor, KV, State, TerminationReason};
 use ndarray::Array3;
-use skyscat_autodiff::{Descent, DescentState, Lbfgs, LbfgsConfig, Program, TermValue};
+use skyscat_autodiff::{
+    Descent, DescentState, Lbfgs, LbfgsConfig, Program, TermHistory, TermValue,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -28,6 +30,8 @@ pub struct SavedDescent {
     pub curvatures: Vec<f64>,
     /// Loss after each iteration, the start first.
     pub history: Vec<f64>,
+    /// Terms of the loss after each iteration, the start first.
+    pub terms: Vec<TermHistory>,
     /// Evaluations made.
     pub evaluations: u64,
 }
@@ -68,8 +72,8 @@ pub struct Batch {
     pub maps: Array3<f64>,
     /// Loss after each iteration, the start first.
     pub history: Vec<f64>,
-    /// Terms of the loss at the end.
-    pub terms: Vec<TermValue>,
+    /// Terms of the loss after each iteration, the start first.
+    pub terms: Vec<TermHistory>,
     /// Evaluations of loss and gradient.
     pub evaluations: u64,
     /// Why it stopped.
@@ -96,7 +100,7 @@ pub(crate) enum Start {
 pub(crate) struct Ended {
     pub(crate) x: Vec<f64>,
     pub(crate) history: Vec<f64>,
-    pub(crate) terms: Vec<TermValue>,
+    pub(crate) terms: Vec<TermHistory>,
     pub(crate) evaluations: u64,
     pub(crate) stop: String,
     pub(crate) interrupted: Option<SavedDescent>,
@@ -116,8 +120,8 @@ pub(crate) fn descend<T: Precision>(
     let state = match start {
         Start::At(x) => state.at(narrow(&x), settings.steps),
         Start::From(saved) => {
-            let history = saved.history.clone();
-            state.from_saved(load(saved, settings.lbfgs), history, settings.steps)
+            let past = (saved.history.clone(), saved.terms.clone());
+            state.from_saved(load(saved, settings.lbfgs), past, settings.steps)
         }
     };
     let solver = Descent {
@@ -180,6 +184,7 @@ fn save<T: Precision>(state: &DescentState<Vec<T>>) -> SavedDescent {
         pairs: lbfgs.pairs.iter().map(|(s, y, _)| (widen(s), widen(y))).collect(),
         curvatures: lbfgs.pairs.iter().map(|p| p.2).collect(),
         history: state.history.clone(),
+        terms: state.terms.clone(),
         evaluations: lbfgs.evaluations,
     }
 }
@@ -191,7 +196,12 @@ struct Relay {
 
 impl<V: Clone> Observe<DescentState<V>> for Relay {
     fn observe_iter(&mut self, state: &DescentState<V>, _kv: &KV) -> Result<(), Error> {
-        self.progress.step(state.get_iter() + 1, state.get_cost(), &state.terms);
+        let last = |t: &TermHistory| TermValue {
+            name: t.name.clone(),
+            value: t.values.last().copied().unwrap_or(f64::NAN),
+        };
+        let terms: Vec<TermValue> = state.terms.iter().map(last).collect();
+        self.progress.step(state.get_iter() + 1, state.get_cost(), &terms);
         Ok(())
     }
 }

@@ -5,8 +5,6 @@
 //! an arc from angle a to b (degrees, upwards is 90), joined to what was before;
 //! `a …` the same, begun anew; `O cx cy rx ry` a whole ellipse.
 
-use crate::{Canvas, Rgb};
-
 /// Space between letters.
 const GAP: f64 = 1.35;
 /// Width of a space.
@@ -14,45 +12,67 @@ const SPACE: f64 = 1.6;
 /// Height of capitals, on which sizes are based.
 const CAPITAL: f64 = 6.0;
 
-/// Where a text is fixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    Left,
-    Middle,
-}
+/// Size of raised and lowered text.
+const SMALL: f64 = 0.68;
 
-/// Width of a text whose capitals are `size` pixels high.
-pub(crate) fn width(text: &str, size: f64) -> f64 {
-    let units: f64 = text.chars().map(|c| glyph(c).0 + GAP).sum::<f64>() - GAP;
-    units.max(0.0) * size / CAPITAL
-}
-
-/// Writes a text; `y` is the baseline.
-pub(crate) fn write(
-    canvas: &mut Canvas,
-    text: &str,
-    (x, y): (f64, f64),
+/// A piece of text at one height.
+struct Piece<'a> {
+    text: &'a str,
+    /// Size relative to the text's.
     size: f64,
-    (anchor, colour): (Anchor, Rgb),
-) {
-    let scale = size / CAPITAL;
-    let mut pen = match anchor {
-        Anchor::Left => x,
-        Anchor::Middle => x - 0.5 * width(text, size),
-    };
-    for letter in text.chars() {
-        let (advance, commands) = glyph(letter);
-        for stroke in strokes(commands) {
-            let points: Vec<(f64, f64)> =
-                stroke.iter().map(|p| (pen + p.0 * scale, y - p.1 * scale)).collect();
-            canvas.stroke(&points, (0.115 * size).max(1.1), colour);
+    /// Baseline above the text's, in units of the text's size.
+    lift: f64,
+}
+
+/// Splits at `^{…}` and `_{…}`.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut list = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mark = rest.find("^{").into_iter().chain(rest.find("_{")).min();
+        let plain = mark.unwrap_or(rest.len());
+        if plain > 0 {
+            list.push(Piece { text: &rest[..plain], size: 1.0, lift: 0.0 });
         }
-        pen += (advance + GAP) * scale;
+        let Some(at) = mark else { break };
+        let inside = &rest[at + 2..];
+        let end = inside.find('}').unwrap_or(inside.len());
+        let lift = if rest[at..].starts_with('^') { 0.55 } else { -0.28 };
+        list.push(Piece { text: &inside[..end], size: SMALL, lift });
+        rest = inside.get(end + 1..).unwrap_or("");
     }
+    list
+}
+
+/// Width of a text whose capitals are `size` high.
+pub(crate) fn width(text: &str, size: f64) -> f64 {
+    let of = |piece: &Piece<'_>| -> f64 {
+        piece.text.chars().map(|c| (glyph(c).0 + GAP) * piece.size).sum()
+    };
+    (pieces(text).iter().map(of).sum::<f64>() - GAP).max(0.0) * size / CAPITAL
+}
+
+/// The lines of a text whose capitals are `size` high, from its beginning, y
+/// downwards from the baseline.
+pub(crate) fn strokes(text: &str, size: f64) -> Vec<Vec<(f64, f64)>> {
+    let mut pen = 0.0;
+    let mut lines = Vec::new();
+    for piece in pieces(text) {
+        let scale = piece.size * size / CAPITAL;
+        for letter in piece.text.chars() {
+            let (advance, commands) = glyph(letter);
+            for stroke in glyph_strokes(commands) {
+                let place = |p: &(f64, f64)| (pen + p.0 * scale, -p.1 * scale - piece.lift * size);
+                lines.push(stroke.iter().map(place).collect());
+            }
+            pen += (advance + GAP) * scale;
+        }
+    }
+    lines
 }
 
 /// The lines of a glyph, arcs as short pieces.
-fn strokes(commands: &str) -> Vec<Vec<(f64, f64)>> {
+fn glyph_strokes(commands: &str) -> Vec<Vec<(f64, f64)>> {
     let mut list: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut rest = commands;
     while let Some(command) = rest.chars().next() {
@@ -190,6 +210,23 @@ fn sign(letter: char) -> (f64, &'static str) {
         '°' => (1.6, "O.8 5.2 .8 .8"),
         'µ' | 'μ' => (3.2, "M0 4.1L0 -1.8M0 1.7A1.6 1.7 1.6 1.7 180 360M3.2 4.1L3.2 0"),
         '²' => (1.9, "a.95 5.4 .9 .85 170 -30L0 3.3L1.9 3.3"),
+        '±' => (3.0, "M0 3.2L3 3.2M1.5 1.7L1.5 4.7M0 .6L3 .6"),
+        '√' => (4.0, "M0 2.6L.9 3.1L2 0L3.4 6.6L4.2 6.6"),
+        '⟨' => (1.2, "M1.2 6.6L0 2.8L1.2 -1"),
+        '⟩' => (1.2, "M0 6.6L1.2 2.8L0 -1"),
+        '·' => (0.2, "M.1 2.6L.1 2.75"),
+        '≤' => (2.8, "M2.8 5L0 3.4L2.8 1.8M0 .6L2.8 .6"),
+        '≥' => (2.8, "M0 5L2.8 3.4L0 1.8M0 .6L2.8 .6"),
+        'ℓ' => (2.2, "M0 1.4L1.3 3.4A1.2 4.7 .75 1.3 -20 200L.45 1.6A1.35 1.3 .9 1.3 180 330"),
+        'Δ' => (4.4, "M0 0L2.2 6L4.4 0L0 0"),
+        'Σ' => (3.6, "M3.6 6L0 6L2 3L0 0L3.6 0"),
+        'Φ' => (4.6, "O2.3 3 2.3 1.9M2.3 6L2.3 0"),
+        'χ' => (3.2, "M0 4.1A.2 3.5 .7 .6 90 20L2.4 -1.3A3 -1.2 .6 .6 190 300M3.1 4.1L0 -1.8"),
+        'σ' => (3.8, "O1.7 2 1.7 2M1.7 4L3.8 4"),
+        'π' => (3.8, "M0 4.1L3.8 4.1M1 4.1L1 0M2.8 4.1L2.8 0"),
+        'ψ' => (3.8, "M0 4.1L0 2A1.9 2 1.9 2 180 360L3.8 4.1M1.9 5L1.9 -1.8"),
+        'λ' => (3.2, "M0 6A.2 5 .8 1 90 10L3.2 0M1.5 3L0 0"),
+        'θ' => (2.8, "O1.4 3 1.4 3M0 3L2.8 3"),
         _ => (3.4, "M0 0L0 6L3.4 6L3.4 0L0 0"),
     }
 }
@@ -200,10 +237,10 @@ mod tests {
 
     #[test]
     fn every_glyph_stays_in_its_box() {
-        let letters = ('!'..='~').chain("°µ²×\u{2212}".chars());
+        let letters = ('!'..='~').chain("°µ²×\u{2212}±√⟨⟩·≤≥ℓΔΣΦχσπψλθ".chars());
         for letter in letters {
             let (advance, commands) = glyph(letter);
-            for (x, y) in strokes(commands).into_iter().flatten() {
+            for (x, y) in glyph_strokes(commands).into_iter().flatten() {
                 let fits = (-1.2..=advance + 0.4).contains(&x) && (-2.0..=7.2).contains(&y);
                 assert!(fits, "{letter}: ({x}, {y}) of width {advance}");
             }
@@ -211,11 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn ink_is_put_on_the_canvas() {
-        let mut canvas = Canvas::new(60, 30, [255; 3]);
-        write(&mut canvas, "Q1", (5.0, 25.0), 18.0, (Anchor::Left, [0; 3]));
-        let dark = (0..60).flat_map(|x| (0..30).map(move |y| (x, y)));
-        let dark = dark.filter(|&(x, y)| canvas.pixel(x, y)[0] < 128).count();
-        assert!((40..600).contains(&dark), "{dark}");
+    fn raised_text_is_smaller_and_higher() {
+        let plain = strokes("3", 6.0);
+        let raised = strokes("^{3}", 6.0);
+        let top = |lines: &[Vec<(f64, f64)>]| {
+            lines.iter().flatten().fold(f64::INFINITY, |m, p| m.min(p.1))
+        };
+        assert!(top(&raised) < top(&plain));
+        assert!(width("10^{3}", 6.0) < width("103", 6.0));
+        assert_eq!(width("K_CMB", 6.0), width("K_", 6.0) + width("CMB", 6.0) + GAP);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn engineering(largest: f64, unit: Option<&str>) -> (f64, String) {
     let factor = 10f64.powi(-power);
     match prefix {
         Some(prefix) if unit.starts_with('K') => (factor, format!("{prefix}{unit}")),
-        _ => (factor, format!("×10^{} {unit}", sign(&power.to_string())).trim_end().to_owned()),
+        _ => (factor, format!("×10^{{{}}} {unit}", sign(&power.to_string())).trim_end().to_owned()),
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn label(value: f64, step: f64) -> String {
 }
 
 /// A true minus in place of the hyphen.
-fn sign(text: &str) -> String {
+pub(crate) fn sign(text: &str) -> String {
     text.replace('-', "\u{2212}")
 }
 
@@ -66,6 +66,6 @@ mod tests {
         let (factor, unit) = engineering(8e-8, Some("K_CMB"));
         assert_eq!(((8e-8 * factor).round(), unit.as_str()), (80.0, "nK_CMB"));
         assert_eq!(engineering(3.0, Some("K")).1, "K");
-        assert_eq!(engineering(2e-7, None).1, "×10^\u{2212}9");
+        assert_eq!(engineering(2e-7, None).1, "×10^{\u{2212}9}");
     }
 }

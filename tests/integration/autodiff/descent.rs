@@ -121,7 +121,7 @@ fn an_interrupted_descent_goes_on_with_the_same_bits() {
     assert_eq!(half.get_termination_reason(), Some(&TerminationReason::Interrupt));
     assert_eq!(half.history, whole.history[..7]);
     let (saved, history) = (half.lbfgs.unwrap(), half.history);
-    let state = Run::new().from_saved(saved, history, ITERATIONS);
+    let state = Run::new().from_saved(saved, (history, Vec::new()), ITERATIONS);
     let rest = run(quadratic(), solver(), state, &Notes::default());
     assert_eq!(rest.history, whole.history);
     let (rest, whole) = (rest.lbfgs.unwrap(), whole.lbfgs.unwrap());

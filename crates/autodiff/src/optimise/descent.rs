@@ -1,6 +1,6 @@
 //! L-BFGS as an argmin solver, with a state that copies no vector.
 
-use super::{Lbfgs, LbfgsConfig, Objective, TermValue, Vector};
+use super::{Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue, Vector};
 use argmin::core::{Error, KV, Problem, Solver, State, TerminationReason, TerminationStatus};
 use skyscat_num::Par;
 use std::collections::HashMap;
@@ -27,15 +27,15 @@ pub struct Descent {
 /// The state of a descent, as argmin's executor carries it.
 ///
 /// Observers read [`DescentState::lbfgs`] and [`DescentState::terms`]; a
-/// checkpoint saves the former.
+/// checkpoint saves both, and the history.
 #[derive(Clone, Debug)]
 pub struct DescentState<V> {
     /// Where the descent starts; taken by the first iteration.
     pub start: Option<V>,
     /// The descent, once started.
     pub lbfgs: Option<Lbfgs<V>>,
-    /// The terms of the loss at the last evaluation.
-    pub terms: Vec<TermValue>,
+    /// The terms of the loss after each iteration, the start first.
+    pub terms: Vec<TermHistory>,
     /// Value after each iteration, the start first.
     pub history: Vec<f64>,
     /// Iterations allowed.
@@ -55,14 +55,31 @@ impl<V> DescentState<V> {
         self
     }
 
-    /// A state that goes on from a saved descent.
+    /// A state that goes on from a saved descent, its history and its terms.
     #[must_use]
-    pub fn from_saved(mut self, lbfgs: Lbfgs<V>, history: Vec<f64>, max_iters: u64) -> Self {
+    pub fn from_saved(
+        mut self,
+        lbfgs: Lbfgs<V>,
+        (history, terms): (Vec<f64>, Vec<TermHistory>),
+        max_iters: u64,
+    ) -> Self {
         self.iter = history.len().saturating_sub(1) as u64;
         self.lbfgs = Some(lbfgs);
         self.history = history;
+        self.terms = terms;
         self.max_iters = max_iters;
         self
+    }
+
+    fn record(&mut self, value: f64, terms: &[TermValue]) {
+        if self.terms.len() != terms.len() {
+            let begin = |t: &TermValue| TermHistory { name: t.name.clone(), values: Vec::new() };
+            self.terms = terms.iter().map(begin).collect();
+        }
+        self.history.push(value);
+        for (history, term) in self.terms.iter_mut().zip(terms) {
+            history.values.push(term.value);
+        }
     }
 }
 
@@ -158,8 +175,7 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         if let Some(x) = state.start.take() {
             let objective = problem.problem.as_mut().expect("the executor holds the problem");
             let lbfgs = self.par.install(|| Lbfgs::start(self.config, x, objective))?;
-            state.terms = objective.report().to_vec();
-            state.history.push(lbfgs.value);
+            state.record(lbfgs.value, objective.report());
             state.lbfgs = Some(lbfgs);
         }
         Ok((state, None))
@@ -176,8 +192,7 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         let stop = self.par.install(|| lbfgs.step(objective));
         let value = lbfgs.value;
         *problem.counts.entry("evaluations").or_insert(0) += lbfgs.evaluations - before;
-        state.terms = problem.problem.as_ref().expect("held").report().to_vec();
-        state.history.push(value);
+        state.record(value, problem.problem.as_ref().expect("held").report());
         Ok(match stop {
             None => (state, None),
             Some(stop) => {

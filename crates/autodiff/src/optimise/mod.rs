@@ -18,6 +18,15 @@ pub struct TermValue {
     pub value: f64,
 }
 
+/// One named part of a loss over a descent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TermHistory {
+    /// Name of the term.
+    pub name: String,
+    /// Its weighted value after each iteration, the start first.
+    pub values: Vec<f64>,
+}
+
 impl TermValue {
     pub(crate) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), value: f64::NAN }

@@ -117,8 +117,6 @@ pub(crate) struct Follower {
     pub(crate) start: Instant,
     /// Seconds spent on the batch before this start.
     pub(crate) before: f64,
-    /// The terms of the last iteration.
-    pub(crate) terms: Mutex<Vec<TermValue>>,
     pub(crate) interrupted: Arc<AtomicBool>,
 }
 
@@ -128,15 +126,13 @@ impl Follower {
         let saved = Saved {
             descent: saved.clone(),
             seconds: self.before + self.start.elapsed().as_secs_f64(),
-            terms: self.terms.lock().expect("no holder panics").clone(),
         };
         self.work.save(self.id, &saved)
     }
 }
 
 impl Progress for Follower {
-    fn step(&self, iteration: u64, loss: f64, terms: &[TermValue]) {
-        *self.terms.lock().expect("no holder panics") = terms.to_vec();
+    fn step(&self, iteration: u64, loss: f64, _terms: &[TermValue]) {
         self.bar.step(iteration, loss);
     }
 

@@ -141,10 +141,8 @@ impl Job {
     fn run_batch(&self, id: BatchId, bar: &Arc<Bar>) -> Result<Option<Finished>> {
         let start = Instant::now();
         let saved = self.work.descent(id)?;
-        let (saved, before, terms) = match saved {
-            Some(s) => (Some(s.descent), s.seconds, s.terms),
-            None => (None, 0.0, Vec::new()),
-        };
+        let before = saved.as_ref().map_or(0.0, |s| s.seconds);
+        let saved = saved.map(|s| s.descent);
         let follower = Arc::new(Follower {
             id,
             bar: bar.clone(),
@@ -152,19 +150,15 @@ impl Job {
             every: self.settings.emulate.checkpoint_every.expect("has a default"),
             start,
             before,
-            terms: std::sync::Mutex::new(terms),
             interrupted: self.interrupted.clone(),
         });
         if self.interrupted.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        let mut batch = match self.settings.emulate.precision.expect("has a default") {
+        let batch = match self.settings.emulate.precision.expect("has a default") {
             PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower.clone())?,
             PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower.clone())?,
         };
-        if batch.terms.is_empty() {
-            batch.terms = follower.terms.lock().expect("no holder panics").clone();
-        }
         if let Some(saved) = &batch.interrupted {
             follower.save_state(saved).context("the interrupted batch")?;
             return Ok(None);
@@ -189,7 +183,7 @@ impl Job {
             id: batch.id,
             maps: batch.maps,
             history: batch.history,
-            terms: batch.terms.into_iter().map(|t| (t.name, t.value)).collect(),
+            terms: batch.terms,
             evaluations: batch.evaluations,
             stop: batch.stop,
             seconds,

@@ -122,21 +122,21 @@ fn write_folder(job: &Job, batches: &Batches) -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// The loss of every iteration, and the terms by name at the last of each batch.
+/// The loss and its terms by name after every iteration of each batch.
 fn write_history(job: &Job, batches: &Batches, replace: Overwrite) -> Result<()> {
     let names: Vec<&str> = match batches.values().next() {
-        Some(done) => done.terms.iter().map(|(name, _)| name.as_str()).collect(),
+        Some(done) => done.terms.iter().map(|t| t.name.as_str()).collect(),
         None => Vec::new(),
     };
     let mut columns = vec!["batch", "iteration", "loss"];
     columns.extend(&names);
     let rows = batches.values().flat_map(|done| {
-        let last = done.history.len() - 1;
         let names = &names;
         done.history.iter().enumerate().map(move |(i, &loss)| -> Vec<CsvValue> {
             let term = |name: &&str| {
-                let found = done.terms.iter().find(|(n, _)| n == name).filter(|_| i == last);
-                found.map_or_else(|| CsvValue::from(""), |(_, value)| (*value).into())
+                let found = done.terms.iter().find(|t| t.name == **name);
+                let value = found.and_then(|t| t.values.get(i).copied());
+                CsvValue::from(value.unwrap_or(f64::NAN))
             };
             let mut row: Vec<CsvValue> = vec![done.id.to_string().into(), i.into(), loss.into()];
             row.extend(names.iter().map(term));
@@ -164,7 +164,7 @@ fn report(job: &Job, batches: &Batches) -> Result<String> {
                 "stop": done.stop,
                 "loss_start": done.history.first(),
                 "loss_end": done.history.last(),
-                "terms": map(&done.terms),
+                "terms": map(&done.last_terms()),
                 "blocks": map(&done.matches),
             })
         })

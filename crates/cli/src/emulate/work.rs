@@ -6,7 +6,7 @@ use crate::{output, say};
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array3, ArrayView1};
 use serde::{Deserialize, Serialize};
-use skyscat::autodiff::TermValue;
+use skyscat::autodiff::TermHistory;
 use skyscat::emulator::{BatchId, SavedDescent};
 use skyscat::io::{Checkpoint, read_checkpoint, write_checkpoint};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) struct Finished {
     /// Physical units, NEST, axes (map, channel, pixel).
     pub(crate) maps: Array3<f64>,
     pub(crate) history: Vec<f64>,
-    pub(crate) terms: Vec<(String, f64)>,
+    pub(crate) terms: Vec<TermHistory>,
     pub(crate) evaluations: u64,
     pub(crate) stop: String,
     pub(crate) seconds: f64,
@@ -52,10 +52,16 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
+    /// The terms at the end, by name.
+    pub(crate) fn last_terms(&self) -> Vec<(String, f64)> {
+        let last = |t: &TermHistory| t.values.last().copied().unwrap_or(f64::NAN);
+        self.terms.iter().map(|t| (t.name.clone(), last(t))).collect()
+    }
+
     /// One line for the terminal.
     pub(crate) fn line(&self) -> String {
         let terms: Vec<String> =
-            self.terms.iter().map(|(name, value)| format!("{name} {value:.2e}")).collect();
+            self.last_terms().iter().map(|(name, value)| format!("{name} {value:.2e}")).collect();
         let worst = self.matches.iter().max_by(|a, b| a.1.total_cmp(&b.1));
         let worst = worst.map_or_else(String::new, |(name, value)| {
             format!("; worst block {name} {:.2} %", 100.0 * value)
@@ -78,7 +84,6 @@ impl Finished {
 pub(crate) struct Saved {
     pub(crate) descent: SavedDescent,
     pub(crate) seconds: f64,
-    pub(crate) terms: Vec<TermValue>,
 }
 
 /// Head of every file of the work folder.
@@ -215,7 +220,7 @@ impl Work {
             maps: Array3::from_shape_vec(shape, take("maps")?)
                 .with_context(|| format!("{shown}: shape of the maps"))?,
             history: take("history")?,
-            terms: named(&head.terms, take("terms")?),
+            terms: histories(&head.terms, &take("terms")?),
             evaluations: head.evaluations,
             stop: head.stop,
             seconds: take("seconds")?.first().copied().unwrap_or(0.0),
@@ -231,12 +236,12 @@ impl Work {
             shape: done.maps.shape().to_vec(),
             stop: done.stop.clone(),
             evaluations: done.evaluations,
-            terms: names(&done.terms),
+            terms: done.terms.iter().map(|t| t.name.clone()).collect(),
             matches: names(&done.matches),
             ..self.head(done.id, "batch")?
         };
         let maps: Vec<f64> = done.maps.iter().copied().collect();
-        let (terms, matches) = (values(&done.terms), values(&done.matches));
+        let (terms, matches) = (flat(&done.terms), values(&done.matches));
         let arrays = [
             ("maps", ArrayView1::from(&maps)),
             ("history", ArrayView1::from(&done.history)),
@@ -261,7 +266,6 @@ impl Work {
         let pairs = (0..head.pairs)
             .map(|i| Ok((take(&format!("s{i}"))?, take(&format!("y{i}"))?)))
             .collect::<Result<_>>()?;
-        let terms = head.terms.into_iter().zip(take("terms")?);
         Ok(Some(Saved {
             descent: SavedDescent {
                 x: take("x")?,
@@ -269,10 +273,10 @@ impl Work {
                 pairs,
                 curvatures: take("curvatures")?,
                 history: take("history")?,
+                terms: histories(&head.terms, &take("terms")?),
                 evaluations: head.evaluations,
             },
             seconds: take("seconds")?.first().copied().unwrap_or(0.0),
-            terms: terms.map(|(name, value)| TermValue { name, value }).collect(),
         }))
     }
 
@@ -281,11 +285,11 @@ impl Work {
         let d = &saved.descent;
         let head = Head {
             evaluations: d.evaluations,
-            terms: saved.terms.iter().map(|t| t.name.clone()).collect(),
+            terms: d.terms.iter().map(|t| t.name.clone()).collect(),
             pairs: d.pairs.len(),
             ..self.head(id, "descent")?
         };
-        let terms: Vec<f64> = saved.terms.iter().map(|t| t.value).collect();
+        let terms = flat(&d.terms);
         let names: Vec<(String, String)> =
             (0..d.pairs.len()).map(|i| (format!("s{i}"), format!("y{i}"))).collect();
         let mut arrays = vec![
@@ -302,6 +306,18 @@ impl Work {
         }
         Ok(write_checkpoint(&self.path(id, "descent"), &serde_json::to_value(head)?, &arrays)?)
     }
+}
+
+/// The values of all terms, one term after another.
+fn flat(terms: &[TermHistory]) -> Vec<f64> {
+    terms.iter().flat_map(|t| &t.values).copied().collect()
+}
+
+/// What [`flat`] joined.
+fn histories(names: &[String], values: &[f64]) -> Vec<TermHistory> {
+    let each = values.len() / names.len().max(1);
+    let parts = values.chunks(each.max(1)).map(<[f64]>::to_vec);
+    names.iter().cloned().zip(parts).map(|(name, values)| TermHistory { name, values }).collect()
 }
 
 fn array(file: &Checkpoint, name: &str, shown: &str) -> Result<Vec<f64>> {

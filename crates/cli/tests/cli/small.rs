@@ -79,7 +79,7 @@ fn every_command_reads_the_configuration() {
     write(
         "run.toml",
         "[input]\ninput = [\"maps.npy\"]\nchannels = [\"U\"]\n[emulate]\ncount = 3\n[plot]\n\
-         index = [1, 2]\nwidth = 300\ncolormap = \"RdBu\"\n",
+         width = 300\ncolormap = \"RdBu\"\n[map]\nindex = [1, 2]\n",
     );
     assert!(bench.good("info --config run.toml").stdout.contains("maps.npy"));
     assert!(bench.good("plan --config run.toml").stdout.contains("channels U"));
@@ -97,12 +97,51 @@ fn every_command_reads_the_configuration() {
 #[test]
 fn every_command_has_help_with_examples() {
     let bench = Bench::new();
-    for command in
-        ["emulate", "statistics", "spectra", "info", "init", "sample-data", "plan", "plot map"]
-    {
+    for command in [
+        "emulate",
+        "statistics",
+        "spectra",
+        "info",
+        "init",
+        "sample-data",
+        "plan",
+        "plot map",
+        "plot spectra",
+        "plot matrix",
+        "plot history",
+    ] {
         let said = bench.good(&format!("{command} --help"));
         let example = format!("skyscat {command}");
         assert!(said.stdout.contains("Examples:") && said.stdout.contains(&example), "{command}");
     }
     assert!(bench.good("--help").stdout.contains("skyscat sample-data --output maps.npy"));
+}
+
+#[test]
+fn spectra_matrices_and_histories_become_figures() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    bench.good("emulate --input in.npy --count 2 --seed 1 --batch 2 --steps 3 --output em.npy -q");
+    bench.good("spectra --input in.npy --output in.npz -q");
+    bench.good("spectra --input em.npy --output em.npz -q");
+    bench.good("plot spectra --input in.npz --input em.npz --unit K --output cl.svg");
+    bench.good("plot history --input em.npy.history.csv --output loss.png --width 400");
+    let text = String::from_utf8(bench.bytes("cl.svg")).unwrap();
+    assert!(text.starts_with("<svg") && text.ends_with("</svg>\n"));
+    assert!(bench.bytes("loss.png").starts_with(b"\x89PNG"));
+    let square = ndarray::Array3::from_shape_fn((1, 6, 6), |(_, i, j)| 1.0 / (1 + i + j) as f64);
+    let square = square.index_axis(ndarray::Axis(0), 0).to_owned().into_dyn();
+    let (precision, allow) = (skyscat::io::Precision::F64, skyscat::io::Overwrite::Allow);
+    skyscat::io::write_npy(&bench.path("cov.npy"), &square.view(), precision, allow).unwrap();
+    bench.good("plot matrix --input cov.npy --zoom 2,5 --correlation --output cov.png");
+    bench.refused("plot matrix --input cov.npy --zoom 5,7 --output x.png", &["--zoom", "6"]);
+    bench.refused("plot matrix --input in.npy --output x.png", &["in.npy", "matrices"]);
+    bench.refused("plot spectra --input in.npy --output x.png", &["in.npy"]);
+    bench.refused("plot history --input cl.svg --output x.png", &["cl.svg"]);
+    bench.refused(
+        "plot map --input in.npy --projection gnomonic --centre 0,95 --output x.png",
+        &["view", "latitudes -90 to 90"],
+    );
+    bench
+        .refused("plot map --input in.npy --graticule 0 --output x.png", &["graticule", "1 to 90"]);
 }
