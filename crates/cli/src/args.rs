@@ -2,7 +2,7 @@
 
 use crate::settings::{
     EmulateSection, InputSection, MapSection, MatrixSection, OutputSection, PlotSection,
-    RunSection, SpectraSection, StatisticsSection,
+    RunSection, SimulateSection, SpectraSection, StatisticsSection,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -29,6 +29,9 @@ pub(crate) enum Command {
     /// Make many maps that share the statistics of a few
     #[command(after_help = EMULATE_EXAMPLES)]
     Emulate(EmulateArgs),
+    /// Maps of a satellite's systematics, their templates and exact covariance
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(SimulateArgs),
     /// Scattering covariances of every map, labelled
     #[command(after_help = STATISTICS_EXAMPLES)]
     Statistics(StatisticsArgs),
@@ -107,6 +110,39 @@ iteration (history.csv) and how well each block of statistics was met (report.js
 
 Ctrl-C and SIGTERM save the running batch under OUTPUT.partial, print the command
 that resumes, and exit with code 130.";
+
+#[derive(Args)]
+pub(crate) struct SimulateArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    /// Go on with an interrupted run (--full), to the same bits
+    #[arg(long, help_heading = "Output")]
+    pub(crate) resume: bool,
+    /// Print the scan as TOML, and do nothing else
+    #[arg(long, help_heading = "Output")]
+    pub(crate) print_scan: bool,
+    #[command(flatten)]
+    pub(crate) simulate: SimulateSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  skyscat simulate --count 10 --seed 1 --output maps.npy
+  skyscat simulate --templates templates.npz --covariance covariance.npy
+  skyscat simulate --templates templates.npz --count 10000 --seed 1 --set reference \\
+      --output reference.npy
+  skyscat simulate --preset litebird --full --count 3 --seed 1 --output lb/
+  skyscat simulate --print-scan > scan.toml
+  skyscat simulate --scan scan.toml --days 30 --coverage hits.npz
+
+The preset campeti2025 takes about a minute for the templates (a year of four detectors
+at 7 Hz); every map after that a millisecond. Maps are RING, K_CMB, in the frame of the
+scan; a pixel without a solution is UNSEEN. Output: as of skyscat emulate. Beside it lie
+the effective settings and the scan (.toml, .scan.toml) and a manifest.";
 
 #[derive(Args)]
 pub(crate) struct StatisticsArgs {

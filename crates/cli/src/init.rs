@@ -104,6 +104,7 @@ mod tests {
             ("emulate", help(crate::settings::EmulateSection::augment_args(blank()))),
             ("spectra", help(crate::settings::SpectraSection::augment_args(blank()))),
             ("plot", help(crate::settings::PlotSection::augment_args(blank()))),
+            ("simulate", help(crate::settings::SimulateSection::augment_args(blank()))),
             ("map", help(crate::settings::MapSection::augment_args(blank()))),
             ("matrix", help(crate::settings::MatrixSection::augment_args(blank()))),
             ("output", help(crate::settings::OutputSection::augment_args(blank()))),

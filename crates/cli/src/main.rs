@@ -14,11 +14,13 @@ mod init;
 mod input;
 mod interrupt;
 mod output;
+mod place;
 mod plan;
 mod plot;
 mod sample;
 mod say;
 mod settings;
+mod simulate;
 mod spectra;
 mod statistics;
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Init(args) => init::run(args),
         Command::SampleData(args) => sample::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Plot(args) => plot::run(args),
     };

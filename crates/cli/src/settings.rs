@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) spectra: SpectraSection,
     #[serde(skip_serializing_if = "is_default")]
+    pub(crate) simulate: SimulateSection,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) plot: PlotSection,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) map: MapSection,
@@ -163,6 +165,69 @@ pub(crate) struct SpectraSection {
     pub(crate) iterations: Option<usize>,
 }
 
+/// Simulated maps.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Simulation")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SimulateSection {
+    /// Scan that comes with the program: campeti2025, planck or litebird [default: campeti2025]
+    #[arg(long, value_name = "NAME", conflicts_with = "scan")]
+    pub(crate) preset: Option<String>,
+    /// A scan of your own, a TOML file (skyscat simulate --print-scan shows one)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scan: Option<PathBuf>,
+    /// Length of the mission in days [default: that of the scan]
+    #[arg(long)]
+    pub(crate) days: Option<f64>,
+    /// Samples a second [default: that of the scan]
+    #[arg(long, value_name = "HZ")]
+    pub(crate) rate: Option<f64>,
+    /// Samples of a chunk, over which a gain is constant [default: that of the scan]
+    #[arg(long, value_name = "SAMPLES")]
+    pub(crate) chunk: Option<u64>,
+    /// Nside at which timelines are binned [default: that of the scan]
+    #[arg(long)]
+    pub(crate) nside: Option<usize>,
+    /// Nside of the maps [default: that of the scan]
+    #[arg(long, value_name = "NSIDE")]
+    pub(crate) nside_out: Option<usize>,
+    /// How many maps to make [default: none]
+    #[arg(short = 'n', long)]
+    pub(crate) count: Option<usize>,
+    /// Seed of all random numbers; the same seed gives the same bits
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// Name of the set; sets of different names share no random number [default: input]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) set: Option<String>,
+    /// Number of the first map in its set [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) first: Option<u64>,
+    /// Channels to write: Q,U or T,Q,U [default: Q,U]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) channels: Option<Vec<String>>,
+    /// Follow every sample of every map, with every systematic of the scan, instead of
+    /// drawing gains for the templates
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) full: Option<bool>,
+    /// Map of T (or T, Q and U with --full) that is seen beside the dipole, K
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sky: Option<PathBuf>,
+    /// The template matrix as npz: taken from this file if it holds this scan, else
+    /// written to it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) templates: Option<PathBuf>,
+    /// Write the exact covariance of the stacked channels as npy, K^2
+    #[arg(long, value_name = "FILE")]
+    pub(crate) covariance: Option<PathBuf>,
+    /// Write hits and condition numbers of the pixels as npz
+    #[arg(long, value_name = "FILE")]
+    pub(crate) coverage: Option<PathBuf>,
+    /// Width of the numbers in maps [default: f64]
+    #[arg(long, value_name = "WIDTH")]
+    pub(crate) precision: Option<PrecisionWord>,
+}
+
 /// Pictures.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[command(next_help_heading = "Picture")]
@@ -266,6 +331,14 @@ pub(crate) fn defaults() -> Settings {
             ..EmulateSection::default()
         },
         spectra: SpectraSection { iterations: Some(0), ..SpectraSection::default() },
+        simulate: SimulateSection {
+            set: Some("input".to_owned()),
+            first: Some(0),
+            channels: Some(vec!["Q".to_owned(), "U".to_owned()]),
+            full: Some(false),
+            precision: Some(PrecisionWord::F64),
+            ..SimulateSection::default()
+        },
         plot: PlotSection {
             colormap: Some(ColormapWord::Planck),
             width: Some(1600),

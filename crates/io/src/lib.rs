@@ -37,5 +37,5 @@ pub use fits::{FitsColumn, FitsOptions, HeaderCard, HeaderValue, write_fits, wri
 pub use inspect::{ColumnInfo, FileFormat, FileInfo, inspect};
 pub use manifest::{FileRecord, Manifest, sha256_bytes, sha256_file};
 pub use maps::{ReadOptions, WriteOptions, read_map_file, read_maps, write_maps};
-pub use npy::{Precision, read_npy, write_npy};
+pub use npy::{Precision, read_npy, write_npy, write_npy_parts};
 pub use npz::{NpzArray, read_npz, write_npz};

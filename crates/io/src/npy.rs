@@ -72,16 +72,69 @@ pub fn write_npy(
     write_atomic(path, overwrite, |out| write_array(out, array, precision))
 }
 
+/// Writes an array of a given shape atomically from its values in order, in parts of
+/// any length, so that it need not be in memory as a whole.
+///
+/// # Errors
+/// Those of [`write_npy`]; [`IoError::Os`] also if the parts do not fill the shape.
+pub fn write_npy_parts(
+    path: &Path,
+    shape: &[usize],
+    precision: Precision,
+    overwrite: Overwrite,
+    parts: impl Iterator<Item = Vec<f64>>,
+) -> Result<(), IoError> {
+    let mut lost = Ok(());
+    let written = write_atomic(path, overwrite, |out| {
+        let descr = descr_of(precision);
+        write_header(out, descr, shape)?;
+        let mut count = 0;
+        for part in parts {
+            count += part.len();
+            lost = precision.check(&part, path);
+            if lost.is_err() {
+                return Err(io::Error::other("a value is too large"));
+            }
+            write_values(out, part.into_iter(), precision)?;
+        }
+        let needed: usize = shape.iter().product();
+        match count == needed {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("{count} values for {needed}"))),
+        }
+    });
+    lost.and(written)
+}
+
+fn descr_of(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "<f4",
+        Precision::F64 => "<f8",
+    }
+}
+
+/// Writes whole numbers as 64-bit ones.
+pub(crate) fn write_whole_array(
+    out: &mut dyn Write,
+    array: &ArrayViewD<'_, i64>,
+) -> io::Result<()> {
+    write_header(out, "<i8", array.shape())?;
+    let bytes: Vec<u8> = array.iter().flat_map(|n| n.to_le_bytes()).collect();
+    out.write_all(&bytes)
+}
+
+/// Writes bytes.
+pub(crate) fn write_bytes(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    write_header(out, "|u1", &[bytes.len()])?;
+    out.write_all(bytes)
+}
+
 pub(crate) fn write_array(
     out: &mut dyn Write,
     array: &ArrayViewD<'_, f64>,
     precision: Precision,
 ) -> io::Result<()> {
-    let descr = match precision {
-        Precision::F32 => "<f4",
-        Precision::F64 => "<f8",
-    };
-    write_header(out, descr, array.shape())?;
+    write_header(out, descr_of(precision), array.shape())?;
     write_values(out, array.iter().copied(), precision)
 }
 

@@ -1,6 +1,6 @@
 //! Archives of named numpy arrays.
 
-use crate::npy::{read_array, write_array, write_complex_array};
+use crate::npy::{read_array, write_array, write_bytes, write_complex_array, write_whole_array};
 use crate::source::Source;
 use crate::{IoError, Overwrite, Precision, write_atomic};
 use ndarray::{ArrayD, ArrayViewD};
@@ -39,13 +39,17 @@ pub(crate) fn read_members<A>(
     Ok(arrays)
 }
 
-/// One array of an archive: real, or complex as numpy's complex128.
+/// One array of an archive.
 #[derive(Clone, Debug)]
 pub enum NpzArray<'a> {
     /// Real numbers.
     Real(ArrayViewD<'a, f64>),
-    /// Complex numbers.
+    /// Complex numbers, as numpy's complex128.
     Complex(ArrayViewD<'a, Complex64>),
+    /// Whole numbers, as numpy's int64.
+    Whole(ArrayViewD<'a, i64>),
+    /// Bytes, such as text in UTF-8, as numpy's uint8.
+    Bytes(&'a [u8]),
 }
 
 impl<'a> From<ArrayViewD<'a, f64>> for NpzArray<'a> {
@@ -78,6 +82,7 @@ pub fn write_npz<'a, A: Into<NpzArray<'a>> + Clone>(
             NpzArray::Complex(array) => {
                 precision.check(array.iter().flat_map(|z| [&z.re, &z.im]), path)?;
             }
+            NpzArray::Whole(_) | NpzArray::Bytes(_) => {}
         }
     }
     write_atomic(path, overwrite, |out| {
@@ -91,6 +96,8 @@ pub fn write_npz<'a, A: Into<NpzArray<'a>> + Clone>(
             match array {
                 NpzArray::Real(array) => write_array(&mut zip, &array, precision)?,
                 NpzArray::Complex(array) => write_complex_array(&mut zip, &array, precision)?,
+                NpzArray::Whole(array) => write_whole_array(&mut zip, &array)?,
+                NpzArray::Bytes(bytes) => write_bytes(&mut zip, bytes)?,
             }
         }
         out.write_all(zip.finish().map_err(io::Error::other)?.get_ref())
@@ -102,6 +109,19 @@ mod tests {
     use super::*;
     use ndarray::ArrayD;
     use std::io::Read;
+
+    #[test]
+    fn whole_numbers_and_text_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.npz");
+        let whole = ArrayD::from_shape_vec(vec![2, 1], vec![-3i64, 1 << 40]).unwrap();
+        let arrays = [("w", NpzArray::Whole(whole.view())), ("t", NpzArray::Bytes("π".as_bytes()))];
+        write_npz(&path, &arrays, Precision::F64, Overwrite::Refuse).unwrap();
+        let back = read_npz(&path).unwrap();
+        assert_eq!(back["w"].shape(), [2, 1]);
+        assert_eq!(back["w"].as_slice().unwrap(), [-3.0, (1u64 << 40) as f64]);
+        assert_eq!(back["t"].as_slice().unwrap(), [0xcf as f64, 0x80 as f64]);
+    }
 
     #[test]
     fn complex_arrays_are_numpy_complex128() {

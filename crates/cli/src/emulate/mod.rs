@@ -1,7 +1,6 @@
 //! `skyscat emulate`: many maps from few, resumable at any iteration.
 
 mod follow;
-mod place;
 mod resolve;
 mod result;
 mod work;
@@ -11,11 +10,11 @@ pub(crate) use resolve::{check_count, check_words, emulator_config, resolve_for}
 use crate::args::EmulateArgs;
 use crate::choices::PrecisionWord;
 use crate::input::Inputs;
+use crate::place::{self, Place};
 use crate::settings::Settings;
 use crate::{Ending, interrupt, output, say};
 use anyhow::{Context, Result, ensure};
 use follow::{Bar, Follower};
-use place::Place;
 use skyscat::emulator::{Batch, BatchId, Emulator, Schedule};
 use skyscat::num::{Par, Seed};
 use std::collections::BTreeMap;

@@ -9,8 +9,8 @@ use ndarray::{Array3, Axis};
 use skyscat::emulator::{BatchId, assemble};
 use skyscat::healpix::{MapSet, Ordering};
 use skyscat::io::{
-    CsvValue, FileRecord, FitsOptions, HeaderCard, Manifest, Overwrite, Precision, write_atomic,
-    write_csv, write_fits, write_npy,
+    CsvValue, FitsOptions, HeaderCard, Manifest, Overwrite, Precision, write_atomic, write_csv,
+    write_fits, write_npy,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,28 +38,14 @@ pub(super) fn write(job: &Job, batches: &Batches, replace: Overwrite) -> Result<
     write_atomic(&place.report(), replace, |out| out.write_all(report.as_bytes()))?;
     output::write_settings(&place.settings(), "emulate", &job.settings, replace)?;
     written.extend([place.history(), place.report(), place.settings()]);
-    let staging = place.staging();
-    let records = |paths: &[PathBuf]| -> Result<Vec<FileRecord>> {
-        let record = |path: &PathBuf| -> Result<FileRecord> {
-            let mut record = FileRecord::of(path)?;
-            if !place.is_cube
-                && let Ok(inside) = path.strip_prefix(&staging)
-            {
-                // The folder is renamed when it is complete.
-                record.path = place.output.join(inside);
-            }
-            Ok(record)
-        };
-        paths.iter().map(record).collect()
-    };
     let manifest = Manifest {
         stage: "emulate".to_owned(),
         command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         version: output::VERSION.to_owned(),
         seed: Some(job.work.stamp().seed),
         config_sha256: Some(job.work.stamp().config_sha256()?),
-        inputs: records(&job.inputs.files)?,
-        outputs: records(&written)?,
+        inputs: place.records(&job.inputs.files)?,
+        outputs: place.records(&written)?,
     };
     manifest.write(&place.manifest(), replace)?;
     place.publish()?;

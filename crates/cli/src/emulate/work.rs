@@ -1,6 +1,6 @@
 //! Unfinished work on disk: finished batches and the running one.
 
-use super::place::Place;
+use crate::place::Place;
 use crate::settings::Settings;
 use crate::{output, say};
 use anyhow::{Context, Result, bail, ensure};

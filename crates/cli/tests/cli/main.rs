@@ -3,6 +3,7 @@
 mod bad_input;
 mod emulate;
 mod measure;
+mod simulate;
 mod small;
 
 use ndarray::Array3;

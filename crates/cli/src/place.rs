@@ -1,13 +1,14 @@
-//! Where an emulation goes: a cube or a folder, and the files beside it.
+//! Where maps go: a cube or a folder, and the files beside it.
 
 use crate::output;
 use anyhow::{Context, Result, bail, ensure};
+use skyscat::io::FileRecord;
 use std::path::PathBuf;
 
 /// Name of the manifest in an output folder, by which a folder is known as ours.
 const MANIFEST: &str = "manifest.json";
 
-/// The paths of one emulation.
+/// The paths of one set of maps.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     /// The cube or the folder.
@@ -25,8 +26,7 @@ impl Place {
         let is_cube = output::has_extension(&output, &["npy"]);
         if output::has_extension(&output, &["fits", "gz", "npz", "csv", "toml", "json"]) {
             bail!(
-                "{}: an emulation cannot be written under this name: allowed is {ALLOWED} (of FITS \
-                 files)",
+                "{}: maps cannot be written under this name: allowed is {ALLOWED} (of FITS files)",
                 output.display()
             );
         }
@@ -56,7 +56,7 @@ impl Place {
         Ok(place)
     }
 
-    /// Only a folder that an emulation wrote (or an empty one) may be replaced.
+    /// Only a folder that this program wrote (or an empty one) may be replaced.
     fn check_ours(&self) -> Result<()> {
         let shown = self.output.display();
         ensure!(self.output.is_dir(), "{shown}: the output is a file, not a folder");
@@ -66,8 +66,8 @@ impl Place {
             .is_none();
         ensure!(
             empty || self.output.join(MANIFEST).is_file(),
-            "{shown}: the folder holds other files and no {MANIFEST} of an emulation: allowed is \
-             a folder that an emulation wrote, or a new one"
+            "{shown}: the folder holds other files and no {MANIFEST}: allowed is a folder that \
+             skyscat wrote, or a new one"
         );
         Ok(())
     }
@@ -107,6 +107,20 @@ impl Place {
 
     fn companions(&self) -> [PathBuf; 4] {
         [self.settings(), self.manifest(), self.history(), self.report()]
+    }
+
+    /// Records of files; those of a folder under the names they will have in place.
+    pub(crate) fn records(&self, paths: &[PathBuf]) -> Result<Vec<FileRecord>> {
+        let record = |path: &PathBuf| -> Result<FileRecord> {
+            let mut record = FileRecord::of(path)?;
+            if !self.is_cube
+                && let Ok(inside) = path.strip_prefix(self.staging())
+            {
+                record.path = self.output.join(inside);
+            }
+            Ok(record)
+        };
+        paths.iter().map(record).collect()
     }
 
     /// Puts a complete folder in its place, an older one aside and then away.
