@@ -85,7 +85,8 @@ fn scans_are_data_that_can_be_printed_and_changed() {
     bench.good("simulate --scan scan.toml -n 1 --seed 1 -o a.npy");
     bench.good(&format!("simulate {SMALL} -n 1 --seed 1 -o b.npy"));
     assert_eq!(bench.bytes("a.npy"), bench.bytes("b.npy"));
-    let noisy = text.replace("net_k_rts = 0.0", "net_k_rts = 5e-5") + "\n[[systematics]]\nkind = \"white-noise\"\n";
+    let noisy = text.replace("net_k_rts = 0.0", "net_k_rts = 5e-5")
+        + "\n[[systematics]]\nkind = \"white-noise\"\n";
     std::fs::write(bench.path("noisy.toml"), noisy).unwrap();
     bench.refused("simulate --scan noisy.toml -n 1 --seed 1 -o c.npy", &["--full"]);
     bench.good("simulate --scan noisy.toml -n 1 --seed 1 --full -o c.npy");

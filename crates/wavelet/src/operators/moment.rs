@@ -83,8 +83,9 @@ impl Kernel for Moment {
         let partials = &mut call.scratch[..parts * block];
         partials.par_chunks_mut(block).enumerate().for_each(|(part, out)| {
             let range = part * chunk..(part * chunk + chunk).min(rows);
-            let masks = &self.masks;
-            Arch::new().dispatch(Products { shape: self.shape, masks, x, y, range, out });
+            let weights = self.masks.weights.get::<T>();
+            let masks = self.masks.masks;
+            Arch::new().dispatch(Products { shape: self.shape, masks, weights, x, y, range, out });
         });
         tree_sum(partials, parts);
         call.output.copy_from_slice(&partials[..block]);
@@ -92,23 +93,26 @@ impl Kernel for Moment {
 
     fn pullback<T: Real>(&self, call: Pullback<'_, T>) {
         let s = self.shape;
-        let other = call.inputs[1 - call.which];
-        let side = if call.which == 0 {
-            Side { out: s.nx, other: s.ny, out_step: 1, other_step: s.nx, sign: 1.0 }
-        } else {
-            Side { out: s.ny, other: s.nx, out_step: s.nx, other_step: 1, sign: -1.0 }
-        };
-        let (masks, g) = (&self.masks, call.cotangent);
-        let stride = 2 * s.groups * side.out * g.lanes;
-        for_rows(call.gradient, stride, |first, rows| {
-            Arch::new().dispatch(Spread { shape: s, side, masks, g, other, first, rows });
+        let towards_x = call.which == 0;
+        let (out, other) = if towards_x { (s.nx, s.ny) } else { (s.ny, s.nx) };
+        let g = call.cotangent;
+        let packed = &mut call.scratch[..g.data.len()];
+        Arch::new().dispatch(Pack { shape: s, towards_x, g, packed });
+        let packed = &call.scratch[..g.data.len()];
+        let weights = self.masks.weights.get::<T>();
+        let (masks, lanes, groups) = (self.masks.masks, g.lanes, s.groups);
+        let source = call.inputs[1 - call.which];
+        for_rows(call.gradient, 2 * groups * out * lanes, |first, rows| {
+            let sizes = Sizes { masks, groups, out, other, lanes };
+            Arch::new().dispatch(Spread { sizes, weights, packed, source, first, rows });
         });
     }
 }
 
 struct Products<'a, T> {
     shape: MomentShape,
-    masks: &'a Masks,
+    masks: usize,
+    weights: &'a [T],
     x: Field<'a, T>,
     y: Field<'a, T>,
     range: std::ops::Range<usize>,
@@ -122,7 +126,7 @@ impl<T: Real> WithSimd for Products<'_, T> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let MomentShape { groups, nx, ny } = self.shape;
         let registers = T::regs::<S>(&self.out[..self.x.lanes]).len();
-        for mask in 0..self.masks.masks {
+        for mask in 0..self.masks {
             for group in 0..groups {
                 let mut y = 0;
                 while y < ny {
@@ -164,25 +168,22 @@ impl<T: Real> Products<'_, T> {
         (lane, registers): (usize, usize),
     ) {
         let MomentShape { nx, ny, .. } = self.shape;
-        let masks = self.masks.masks;
-        let weights = self.masks.weights.get::<T>();
         let (x_stride, y_stride) = (self.x.stride(), self.y.stride());
+        let (width, lanes) = (2 * registers, self.x.lanes);
+        let (at_x, at_y) = (2 * lanes * (group * nx + x0), 2 * lanes * (group * ny + y0));
         let zero = T::splat(simd, T::default());
         let mut sum = [[[zero; 2]; NX]; NY];
         for p in self.range.clone() {
-            let w = T::splat(simd, weights[p * masks + mask]);
-            let row_x = T::regs::<S>(&self.x.data[p * x_stride..][..x_stride]);
-            let row_y = T::regs::<S>(&self.y.data[p * y_stride..][..y_stride]);
-            let at_x = 2 * registers * (group * nx + x0) + lane;
-            let at_y = 2 * registers * (group * ny + y0) + lane;
-            let xs: [[T::Reg<S>; 2]; NX] = std::array::from_fn(|i| {
-                let at = at_x + 2 * registers * i;
-                [row_x[at], row_x[at + registers]]
-            });
-            for (j, sum) in sum.iter_mut().enumerate() {
-                let at = at_y + 2 * registers * j;
-                let yr = T::vmul(simd, w, row_y[at]);
-                let yi = T::vmul(simd, w, row_y[at + registers]);
+            let w = T::splat(simd, self.weights[p * self.masks + mask]);
+            let row_x = T::regs::<S>(&self.x.data[p * x_stride + at_x..][..2 * lanes * NX]);
+            let row_y = T::regs::<S>(&self.y.data[p * y_stride + at_y..][..2 * lanes * NY]);
+            let mut xs = [[zero; 2]; NX];
+            for (x, channel) in xs.iter_mut().zip(row_x.chunks_exact(width)) {
+                *x = [channel[lane], channel[lane + registers]];
+            }
+            for (sum, channel) in sum.iter_mut().zip(row_y.chunks_exact(width)) {
+                let yr = T::vmul(simd, w, channel[lane]);
+                let yi = T::vmul(simd, w, channel[lane + registers]);
                 for (sum, [xr, xi]) in sum.iter_mut().zip(xs) {
                     sum[0] = T::mul_add(simd, xr, yr, sum[0]);
                     sum[0] = T::mul_add(simd, xi, yi, sum[0]);
@@ -203,51 +204,89 @@ impl<T: Real> Products<'_, T> {
     }
 }
 
-/// Which input a pullback goes towards: sizes, steps in the moment's channels,
-/// and the sign of the cotangent's imaginary part.
-#[derive(Clone, Copy)]
-struct Side {
-    out: usize,
-    other: usize,
-    out_step: usize,
-    other_step: usize,
-    sign: f64,
+/// Packs a cotangent as [`Spread`] reads it, `[mask][group][lane][other][out]`, with
+/// the sign that its imaginary part has towards this input.
+struct Pack<'a, T> {
+    shape: MomentShape,
+    towards_x: bool,
+    g: Field<'a, T>,
+    packed: &'a mut [T],
 }
 
+impl<T: Real> WithSimd for Pack<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let MomentShape { groups, nx, ny } = self.shape;
+        let g = T::regs::<S>(self.g.data);
+        let packed = T::regs_mut::<S>(self.packed);
+        let registers = T::regs::<S>(&self.g.data[..self.g.lanes]).len();
+        let zero = T::splat(simd, T::default());
+        let mut at = 0;
+        for block in 0..self.g.shape.rows * groups {
+            for lane in 0..registers {
+                for pair in 0..nx * ny {
+                    // Towards X the sum runs over y, with x inside; towards Y over x.
+                    let (x, y) = match self.towards_x {
+                        true => (pair % nx, pair / nx),
+                        false => (pair / ny, pair % ny),
+                    };
+                    let from = 2 * registers * ((block * ny + y) * nx + x) + lane;
+                    let im = g[from + registers];
+                    packed[at] = g[from];
+                    packed[at + 1] = if self.towards_x { im } else { T::vsub(simd, zero, im) };
+                    at += 2;
+                }
+            }
+        }
+    }
+}
+
+/// Sizes of a pullback.
+#[derive(Clone, Copy)]
+struct Sizes {
+    masks: usize,
+    groups: usize,
+    /// Channels a group of the input that the gradient is for, and of the other.
+    out: usize,
+    other: usize,
+    lanes: usize,
+}
+
+/// out += w Σ_other g·other, pixel by pixel.
 struct Spread<'a, T> {
-    shape: MomentShape,
-    side: Side,
-    masks: &'a Masks,
-    g: Field<'a, T>,
-    other: Field<'a, T>,
+    sizes: Sizes,
+    weights: &'a [T],
+    packed: &'a [T],
+    source: Field<'a, T>,
     first: usize,
     rows: &'a mut [T],
 }
+
+/// Pixels whose rows stay in the cache while all their channels are done.
+const TILE: usize = 8;
 
 impl<T: Real> WithSimd for Spread<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let stride = 2 * self.shape.groups * self.side.out * self.g.lanes;
-        let rows = self.rows.len() / stride;
-        let registers = T::regs::<S>(&self.rows[..self.g.lanes]).len();
-        for mask in 0..self.masks.masks {
-            for group in 0..self.shape.groups {
-                let mut o = 0;
-                while o < self.side.out {
-                    let step = if self.side.out - o >= 4 { 4 } else { 1 };
-                    for lane in 0..registers {
-                        for row in 0..rows {
-                            let at = (mask, group, o);
-                            if step == 4 {
-                                self.block::<S, 4>(simd, at, row, (lane, registers));
-                            } else {
-                                self.block::<S, 1>(simd, at, row, (lane, registers));
-                            }
-                        }
+        let Sizes { masks, groups, out, lanes, .. } = self.sizes;
+        let rows = self.rows.len() / (2 * groups * out * lanes);
+        for tile in (0..rows).step_by(TILE) {
+            let tile = tile..(tile + TILE).min(rows);
+            for mask in 0..masks {
+                for group in 0..groups {
+                    let mut o = 0;
+                    while o + 4 <= out {
+                        self.block::<S, 4>(simd, (mask, group, o), tile.clone());
+                        o += 4;
                     }
-                    o += step;
+                    while o < out {
+                        self.block::<S, 1>(simd, (mask, group, o), tile.clone());
+                        o += 1;
+                    }
                 }
             }
         }
@@ -255,47 +294,48 @@ impl<T: Real> WithSimd for Spread<'_, T> {
 }
 
 impl<T: Real> Spread<'_, T> {
-    /// `N` channels of one pixel: out += w Σ_other (g_re ± i g_im)·other.
+    /// `N` channels of some pixels: out += w Σ_other (g_re ± i g_im)·other.
     #[inline(always)]
     fn block<S: Simd, const N: usize>(
         &mut self,
         simd: S,
         (mask, group, o): (usize, usize, usize),
-        row: usize,
-        (lane, registers): (usize, usize),
+        tile: std::ops::Range<usize>,
     ) {
-        let Side { out, other, out_step, other_step, sign } = self.side;
-        let pixel = self.first + row;
-        let w = self.masks.weights.get::<T>()[pixel * self.masks.masks + mask];
-        let signed = T::splat(simd, w * T::from_f64(sign));
-        let w = T::splat(simd, w);
-        let stride = self.other.stride();
-        let source = T::regs::<S>(&self.other.data[pixel * stride..][..stride]);
-        let g = T::regs::<S>(self.g.data);
-        let base = self.shape.pairs() * mask + group * self.shape.nx * self.shape.ny;
+        let Sizes { masks, groups, out, other, lanes } = self.sizes;
+        let registers = T::regs::<S>(&self.packed[..lanes]).len();
+        let pairs = 2 * out * other;
+        let packed = T::regs::<S>(self.packed);
+        let packed = &packed[(mask * groups + group) * registers * pairs..][..registers * pairs];
+        let stride = self.source.stride();
         let zero = T::splat(simd, T::default());
-        let mut sum = [[zero; 2]; N];
-        for k in 0..other {
-            let at = 2 * registers * (group * other + k) + lane;
-            let (re, im) = (source[at], source[at + registers]);
-            let (wr, wi) = (T::vmul(simd, w, re), T::vmul(simd, w, im));
-            let (sr, si) = (T::vmul(simd, signed, re), T::vmul(simd, signed, im));
-            for (n, sum) in sum.iter_mut().enumerate() {
-                let pair = base + (o + n) * out_step + k * other_step;
-                let (gr, gi) =
-                    (g[2 * registers * pair + lane], g[2 * registers * pair + lane + registers]);
-                sum[0] = T::mul_add(simd, gr, wr, sum[0]);
-                sum[0] = T::neg_mul_add(simd, gi, si, sum[0]);
-                sum[1] = T::mul_add(simd, gr, wi, sum[1]);
-                sum[1] = T::mul_add(simd, gi, sr, sum[1]);
+        for (lane, packed) in packed.chunks_exact(pairs).enumerate() {
+            for row in tile.clone() {
+                let pixel = self.first + row;
+                let w = T::splat(simd, self.weights[pixel * masks + mask]);
+                let source = &self.source.data[pixel * stride + 2 * lanes * group * other..];
+                let source = T::regs::<S>(&source[..2 * lanes * other]);
+                let mut sum = [[zero; 2]; N];
+                let terms = source.chunks_exact(2 * registers).zip(packed.chunks_exact(2 * out));
+                for (channel, g) in terms {
+                    let (re, im) = (channel[lane], channel[lane + registers]);
+                    let (g, _) = g[2 * o..][..2 * N].as_chunks::<2>();
+                    for (sum, [gr, gi]) in sum.iter_mut().zip(g) {
+                        sum[0] = T::mul_add(simd, *gr, re, sum[0]);
+                        sum[0] = T::neg_mul_add(simd, *gi, im, sum[0]);
+                        sum[1] = T::mul_add(simd, *gr, im, sum[1]);
+                        sum[1] = T::mul_add(simd, *gi, re, sum[1]);
+                    }
+                }
+                let at = 2 * lanes * ((row * groups + group) * out + o);
+                let target = T::regs_mut::<S>(&mut self.rows[at..][..2 * lanes * N]);
+                for (sum, channel) in sum.iter().zip(target.chunks_exact_mut(2 * registers)) {
+                    for (part, sum) in sum.iter().enumerate() {
+                        let value = &mut channel[lane + part * registers];
+                        *value = T::mul_add(simd, w, *sum, *value);
+                    }
+                }
             }
-        }
-        let width = 2 * self.shape.groups * out * self.g.lanes;
-        let target = T::regs_mut::<S>(&mut self.rows[row * width..][..width]);
-        for (n, sum) in sum.iter().enumerate() {
-            let at = 2 * registers * (group * out + o + n) + lane;
-            target[at] = T::vadd(simd, target[at], sum[0]);
-            target[at + registers] = T::vadd(simd, target[at + registers], sum[1]);
         }
     }
 }
