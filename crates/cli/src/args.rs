@@ -17,7 +17,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 A first run, nothing needed but this program:
-  skyscat sample-data --output maps.npy
+  skyscat simulate --count 10 --seed 1 --output maps.npy
   skyscat plan --input maps.npy --count 10
   skyscat emulate --input maps.npy --count 10 --output emulated.npy --seed 1 --steps 200
   skyscat plot map --input maps.npy --input emulated.npy --channels Q --output look.png
@@ -44,9 +44,6 @@ pub(crate) enum Command {
     /// Write a commented configuration file with every key
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
-    /// Write the embedded input maps: 10 maps, Q and U, Nside 16
-    #[command(after_help = SAMPLE_EXAMPLES)]
-    SampleData(SampleArgs),
     /// Say what an emulation would do and need, without running it
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
@@ -236,23 +233,6 @@ Examples:
   skyscat init run.toml
   skyscat init --config old.toml commented.toml
   skyscat emulate --config run.toml --seed 1";
-
-#[derive(Args)]
-pub(crate) struct SampleArgs {
-    #[command(flatten)]
-    pub(crate) output: OutputSection,
-    #[command(flatten)]
-    pub(crate) replace: Replace,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-const SAMPLE_EXAMPLES: &str = "\
-Examples:
-  skyscat sample-data --output maps.npy
-
-The maps are ten realisations of gain drift in a satellite's scan: Q and U, Nside 16,
-RING, Galactic, K_CMB.";
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {

@@ -17,7 +17,6 @@ mod output;
 mod place;
 mod plan;
 mod plot;
-mod sample;
 mod say;
 mod settings;
 mod simulate;
@@ -38,7 +37,6 @@ fn main() -> ExitCode {
         Command::Spectra(args) => spectra::run(args),
         Command::Info(args) => info::run(args),
         Command::Init(args) => init::run(args),
-        Command::SampleData(args) => sample::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Plot(args) => plot::run(args),

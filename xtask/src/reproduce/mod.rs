@@ -1,7 +1,5 @@
 //! `cargo xtask reproduce-paper`: the pipeline of the paper, resumable.
 
-mod arrays;
-mod comparison;
 mod manifest;
 mod pipeline;
 mod stage;
@@ -18,7 +16,7 @@ use std::time::Instant;
 /// Which settings, which input, where to.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How large: smoke is a minute, laptop twenty, paper most of a day
+    /// How large: smoke is a minute, laptop twenty, paper days on two cores
     #[arg(long, value_enum, default_value_t = Scale::Laptop)]
     scale: Scale,
     /// Folder of the results [default: target/reproduce-paper/SCALE]
@@ -27,9 +25,6 @@ pub(crate) struct Args {
     /// Seed of all random numbers
     #[arg(long, default_value_t = 2025)]
     seed: u64,
-    /// Your maps, npy (maps, channels, pixels) or FITS [default: ten maps of the program]
-    #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
     /// Definition of the statistics
     #[arg(long, value_enum, default_value_t = Definition::Paper)]
     definition: Definition,
@@ -64,11 +59,11 @@ impl Definition {
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  cargo xtask reproduce-paper                        100 maps from ten, on a laptop
-  cargo xtask reproduce-paper --scale smoke          the same in a minute, not converged
-  cargo xtask reproduce-paper --list                 what is done and what is not
-  cargo xtask reproduce-paper --from table           the last stages once more
-  cargo xtask reproduce-paper --scale paper --input maps.npy
+  cargo xtask reproduce-paper                      1000 maps from 10 and from 100
+  cargo xtask reproduce-paper --scale smoke        the same in a minute, not converged
+  cargo xtask reproduce-paper --list               what is done and what is not
+  cargo xtask reproduce-paper --from validate-few  the reports once more
+  cargo xtask reproduce-paper --scale paper        10,000 maps each: days on two cores
 
 Stages run one after another; each leaves a manifest in OUTPUT/manifests and is
 left out the next time while its command, its inputs and its outputs are the same.
@@ -83,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         std::fs::create_dir_all(folder.join("manifests"))
             .with_context(|| format!("{}: cannot be made", folder.display()))?;
     }
-    let pipeline = Pipeline::new(args.scale, args.seed, args.definition, args.input.as_deref())?;
+    let pipeline = Pipeline::new(args.scale, args.seed, args.definition);
     if let Some(from) = &args.from {
         let names: Vec<&str> = pipeline.stages.iter().map(|s| s.name).collect();
         ensure!(
@@ -109,7 +104,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             continue;
         }
         stale = true;
-        if runner.binary.is_none() && stage.needs_binary() {
+        if runner.binary.is_none() {
             runner.binary = Some(binary(args, &runner.version)?);
         }
         say::line(&format!("{number}: {} ({})", stage.what, state.reason()));
@@ -126,7 +121,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let folder = runner.folder.display();
     let total = say::duration(clock.elapsed().as_secs_f64());
-    say::line(&format!("in {total}: {folder}/comparison.md, {folder}/maps.png"));
+    say::line(&format!(
+        "in {total}: {folder}/report-few/report.html, {folder}/report-many/report.html"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -121,7 +121,7 @@ fn outputs_are_never_replaced_in_silence() {
     bench.refused(&format!("emulate --input in.npy --output there.npy {RUN}"), &words);
     bench.refused("statistics --input in.npy --output there.npz", &words);
     bench.refused("spectra --input in.npy --output there.npz", &words);
-    bench.refused("sample-data --output there.npy", &words);
+    bench.refused("simulate -n 1 --seed 1 --output there.npy", &words);
     bench.refused("plot map --input in.npy --output there.npz", &["there.npz", ".png"]);
     bench.refused(&format!("emulate --input in.npy --output folder {RUN}"), &words);
     bench.refused(

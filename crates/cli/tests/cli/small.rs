@@ -1,4 +1,4 @@
-//! The small commands: init, info, sample-data, plan, plot.
+//! The small commands: init, info, plan, plot.
 
 use crate::Bench;
 use skyscat::healpix::Ordering;
@@ -7,7 +7,10 @@ use skyscat::io::read_npy;
 #[test]
 fn a_first_run_needs_nothing_but_the_program() {
     let bench = Bench::new();
-    bench.good("sample-data --output maps.npy");
+    // The scan of the preset, thinned for a test.
+    bench.good(
+        "simulate --rate 0.137 --chunk 1957 --nside 32 --count 10 --seed 1 --output maps.npy",
+    );
     let maps = read_npy(&bench.path("maps.npy")).unwrap();
     assert_eq!(maps.shape(), [10, 2, 3072]);
     let rms = (maps.iter().map(|x| x * x).sum::<f64>() / maps.len() as f64).sqrt();
@@ -27,18 +30,6 @@ fn a_first_run_needs_nothing_but_the_program() {
     bench
         .refused("plot map --input maps.npy --range 2,1 --output q.png", &["range", "lower first"]);
     bench.refused("plot map --input maps.npy --colormap jet --output q.png", &["jet", "viridis"]);
-}
-
-#[test]
-fn the_same_seed_finds_the_shared_maps_in_the_embedded_ones() {
-    let test = "the_same_seed_finds_the_shared_maps_in_the_embedded_ones";
-    let Some(path) = skyscat_tests::shared("data/sims110_QU_nside16_K_f32.npy") else {
-        return skyscat_tests::skip(test, "no ../shared beside this checkout");
-    };
-    let bench = Bench::new();
-    bench.good("sample-data --output maps.npy");
-    let (own, all) = (read_npy(&bench.path("maps.npy")).unwrap(), read_npy(&path).unwrap());
-    assert_eq!(own, all.slice_axis(ndarray::Axis(0), (0..10).into()));
 }
 
 #[test]
@@ -74,8 +65,12 @@ fn an_initial_configuration_is_one_that_runs() {
 fn every_command_reads_the_configuration() {
     let bench = Bench::new();
     let write = |name: &str, text: &str| std::fs::write(bench.path(name), text).unwrap();
-    write("sample.toml", "[output]\noutput = \"maps.npy\"\n");
-    bench.good("sample-data --config sample.toml");
+    write(
+        "sim.toml",
+        "[simulate]\ncount = 3\nseed = 1\nrate = 0.137\nchunk = 1957\nnside = 16\nnside-out = 8\n\
+         [output]\noutput = \"maps.npy\"\n",
+    );
+    bench.good("simulate --config sim.toml");
     write(
         "run.toml",
         "[input]\ninput = [\"maps.npy\"]\nchannels = [\"U\"]\n[emulate]\ncount = 3\n[plot]\n\
@@ -89,7 +84,7 @@ fn every_command_reads_the_configuration() {
     bench.good("spectra --config run.toml --channels Q,U --output c.npz");
     assert!(bench.good("init - --config run.toml").stdout.contains("\nindex = [1, 2]\n"));
     write("bad.toml", "[plot]\ncolour = 1\n");
-    for command in ["info", "plan", "plot map", "statistics", "spectra", "init", "sample-data"] {
+    for command in ["info", "plan", "plot map", "statistics", "spectra", "init", "simulate"] {
         bench.refused(&format!("{command} --config bad.toml"), &["bad.toml", "`colour`"]);
     }
 }
@@ -103,7 +98,7 @@ fn every_command_has_help_with_examples() {
         "spectra",
         "info",
         "init",
-        "sample-data",
+        "simulate",
         "plan",
         "plot map",
         "plot spectra",
@@ -114,7 +109,7 @@ fn every_command_has_help_with_examples() {
         let example = format!("skyscat {command}");
         assert!(said.stdout.contains("Examples:") && said.stdout.contains(&example), "{command}");
     }
-    assert!(bench.good("--help").stdout.contains("skyscat sample-data --output maps.npy"));
+    assert!(bench.good("--help").stdout.contains("skyscat simulate --count 10 --seed 1"));
 }
 
 #[test]
