@@ -34,6 +34,21 @@ pub fn shared_npz(test: &str, relative: &str) -> Option<ndarray_npy::NpzReader<s
     Some(ndarray_npy::NpzReader::new(file).expect("fixture is npz"))
 }
 
+/// An array of a shared npy file, or says that the calling test is skipped.
+///
+/// # Panics
+/// If the file holds another type than `T`.
+pub fn shared_npy<T: ndarray_npy::ReadableElement>(
+    test: &str,
+    relative: &str,
+) -> Option<ndarray::ArrayD<T>> {
+    let Some(path) = shared(relative) else {
+        skip(test, "no ../shared beside this checkout");
+        return None;
+    };
+    Some(ndarray_npy::read_npy(path).expect("fixture is npy of this type"))
+}
+
 /// A named array of an npz file, flattened, as f64.
 ///
 /// # Panics

@@ -6,9 +6,21 @@ use std::f64::consts::{FRAC_2_PI, FRAC_PI_8};
 /// tan(π/16) and tan(3π/16): the middles of the two halves of an octant.
 const TAN_LOW: f64 = 0.198_912_367_379_658;
 const TAN_HIGH: f64 = 0.668_178_637_919_298_9;
-/// Terms of the arctangent's series for |t| ≤ tan(π/16): the first one left out
-/// is 3e-18.
-const TERMS: usize = 12;
+/// The arctangent's series in t², for |t| ≤ tan(π/16): the first term left out is 3e-18.
+const SERIES: [f64; 12] = [
+    1.0,
+    -1.0 / 3.0,
+    1.0 / 5.0,
+    -1.0 / 7.0,
+    1.0 / 9.0,
+    -1.0 / 11.0,
+    1.0 / 13.0,
+    -1.0 / 15.0,
+    1.0 / 17.0,
+    -1.0 / 19.0,
+    1.0 / 21.0,
+    -1.0 / 23.0,
+];
 
 /// Longitude of (x, y) in quarter turns, in [0, 4).
 ///
@@ -22,13 +34,7 @@ fn quarter_turns(x: f64, y: f64) -> f64 {
     let (tan, middle) = if high { (TAN_HIGH, 1.5 * FRAC_PI_8) } else { (TAN_LOW, 0.5 * FRAC_PI_8) };
     let t = (short - tan * long) / (long + tan * short);
     let t2 = t * t;
-    let mut series = 0.0;
-    let mut k = TERMS;
-    while k > 0 {
-        k -= 1;
-        let coefficient = 1.0 / (2 * k + 1) as f64;
-        series = (if k % 2 == 0 { coefficient } else { -coefficient }) + t2 * series;
-    }
+    let series = SERIES.iter().rev().fold(0.0, |sum, a| a + t2 * sum);
     let octant = ((middle + t * series) * FRAC_2_PI).max(0.0);
     let quadrant = if ay > ax { 1.0 - octant } else { octant };
     let half = if x < 0.0 { 2.0 - quadrant } else { quadrant };
@@ -45,11 +51,22 @@ fn spread(v: u32) -> u32 {
     (v | v << 1) & 0x5555_5555
 }
 
+/// A resolution as the kernel wants it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grid {
+    side: i32,
+    order: u32,
+}
+
+impl Grid {
+    pub(crate) fn new(nside: Nside) -> Self {
+        Self { side: nside.get() as i32, order: nside.order() }
+    }
+}
+
 /// The NEST pixel of a unit vector (Górski et al. 2005, Sect. 4.1).
 #[inline(always)]
-pub(crate) fn nest_pixel(nside: Nside, n: [f64; 3]) -> u32 {
-    let [x, y, z] = n;
-    let (side, order) = (nside.get() as i32, nside.order());
+pub(crate) fn nest_pixel(Grid { side, order }: Grid, [x, y, z]: [f64; 3]) -> u32 {
     let scale = f64::from(side);
     let turns = quarter_turns(x, y);
     // The belt: counts of the two families of diagonals.
@@ -114,16 +131,19 @@ mod tests {
                 let v: [f64; 3] = std::array::from_fn(|_| normals.normal());
                 let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
                 let v = v.map(|x| x / norm);
-                assert_eq!(nest_pixel(nside, v) as usize, vec2pix(nside, Ordering::Nest, v));
+                assert_eq!(
+                    nest_pixel(Grid::new(nside), v) as usize,
+                    vec2pix(nside, Ordering::Nest, v)
+                );
             }
             for pix in (0..nside.npix()).step_by(1 + nside.npix() / 10_000) {
                 let centre = pix2vec(nside, Ordering::Nest, pix);
-                assert_eq!(nest_pixel(nside, centre) as usize, pix);
+                assert_eq!(nest_pixel(Grid::new(nside), centre) as usize, pix);
             }
         }
         for pole in [[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]] {
             let nside = Nside::new(64).unwrap();
-            assert!((nest_pixel(nside, pole) as usize) < nside.npix());
+            assert!((nest_pixel(Grid::new(nside), pole) as usize) < nside.npix());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::dipole::{Dipole, DipoleLanes, doppler};
 use crate::focal_plane::Horn;
 use crate::orbit::{Drift, Longitude, Motion, turns};
-use crate::pixels::nest_pixel;
+use crate::pixels::{Grid, nest_pixel};
 use skyscat_healpix::{Nside, Rotation};
 use skyscat_num::{Arch, Simd, WithSimd};
 use std::f64::consts::{FRAC_PI_2, TAU};
@@ -65,7 +65,7 @@ pub(crate) struct Scan {
     /// Cosine and sine of π/2 − α.
     tilt: (f64, f64),
     opening: Rotation,
-    nside: Nside,
+    grid: Grid,
 }
 
 /// Columns x̂, ŷ, ẑ of a horn's frame, after Ry(β).
@@ -84,7 +84,7 @@ impl Scan {
             precession: Rate::new(1.0, 60.0 * scan.precession_period_min * rate_hz),
             tilt: (tilt.cos(), tilt.sin()),
             opening: Rotation::about_y(scan.opening_angle_deg.to_radians()),
-            nside: Nside::new(config.maps.nside)?,
+            grid: Grid::new(Nside::new(config.maps.nside)?),
         })
     }
 
@@ -259,9 +259,7 @@ impl WithSimd for Shared<'_> {
                 if circular { (block.orbit[0][j], block.orbit[1][j]) } else { (j as f64, 0.0) };
             let v: [f64; 3] =
                 std::array::from_fn(|i| drift.base[i] + drift.along[i] * f + drift.across[i] * g);
-            for i in 0..3 {
-                block.velocity[i][j] = v[i];
-            }
+            block.velocity.iter_mut().zip(v).for_each(|(lane, v)| lane[j] = v);
             block.speed2[j] = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
         }
     }
@@ -280,15 +278,15 @@ impl WithSimd for Look<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { scan, line: &[kx, ky, kz], block } = self;
-        let (tilt_cos, tilt_sin) = scan.tilt;
+        let ((tilt_cos, tilt_sin), grid) = (scan.tilt, scan.grid);
         let h = block.to_ecliptic_start;
         for j in 0..block.padded() {
             let (x, y) = turn(block.spin[0][j], block.spin[1][j], kz[0], kz[1]);
             let (z, x) = turn(tilt_cos, tilt_sin, kz[2], x);
             let (y, z) = turn(block.precession[0][j], block.precession[1][j], y, z);
             let (x, y) = turn(block.orbit[0][j], block.orbit[1][j], x, y);
-            for i in 0..3 {
-                block.n[i][j] = h[i][0] * x + h[i][1] * y + h[i][2] * z;
+            for (lane, row) in block.n.iter_mut().zip(&h) {
+                lane[j] = row[0] * x + row[1] * y + row[2] * z;
             }
             let r = [block.row[0][j], block.row[1][j], block.row[2][j]];
             let x_z = r[0] * kx[0] + r[1] * kx[1] + r[2] * kx[2];
@@ -301,7 +299,7 @@ impl WithSimd for Look<'_> {
         }
         for j in 0..block.padded() {
             let n = [block.n[0][j], block.n[1][j], block.n[2][j]];
-            block.pixel[j] = nest_pixel(scan.nside, n);
+            block.pixel[j] = nest_pixel(grid, n);
         }
     }
 }

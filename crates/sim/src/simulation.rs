@@ -235,7 +235,7 @@ impl Simulation {
             for (j, &pixel) in block.pixel().iter().enumerate() {
                 let mut s = block.signal()[j];
                 if let Some(sky) = &self.sky {
-                    s += sky.t[nest_pixel(sky.nside, block.direction(j)) as usize];
+                    s += sky.t[nest_pixel(sky.grid, block.direction(j)) as usize];
                 }
                 bins.add(pixel, [s, s * block.cos2()[j], s * block.sin2()[j]]);
             }
@@ -315,7 +315,7 @@ impl Simulation {
             let Some(sky) = &self.sky else { return };
             let start = timelines.intensity.len() - block.pixel().len();
             for (j, s) in timelines.intensity[start..].iter_mut().enumerate() {
-                let pixel = nest_pixel(sky.nside, block.direction(j)) as usize;
+                let pixel = nest_pixel(sky.grid, block.direction(j)) as usize;
                 *s += sky.t[pixel];
                 for (lane, map) in timelines.polarisation.iter_mut().zip(sky.qu.iter().flatten()) {
                     lane.push(map[pixel]);

@@ -2,7 +2,8 @@
 
 use crate::SimError;
 use crate::config::MapsConfig;
-use skyscat_healpix::{HealpixError, MapSet, Nside, Ordering, is_seen, reorder};
+use crate::pixels::Grid;
+use skyscat_healpix::{HealpixError, MapSet, Ordering, is_seen, reorder};
 
 /// A map of T, or of T, Q and U, that is added to the dipole in the timelines, K.
 ///
@@ -10,7 +11,7 @@ use skyscat_healpix::{HealpixError, MapSet, Nside, Ordering, is_seen, reorder};
 /// interpolation.
 #[derive(Clone, Debug)]
 pub struct Sky {
-    pub(crate) nside: Nside,
+    pub(crate) grid: Grid,
     /// NEST.
     pub(crate) t: Vec<f64>,
     /// NEST, for angles counted from East, as ψ.
@@ -50,7 +51,7 @@ impl Sky {
         let [_, q, u] = settings.convention.signs();
         let polarised = maps.channels().iter().any(|c| c == "Q" || c == "U");
         Ok(Self {
-            nside: maps.nside(),
+            grid: Grid::new(maps.nside()),
             t: channel("T", 1.0)?,
             qu: if polarised { Some([channel("Q", q)?, channel("U", u)?]) } else { None },
         })

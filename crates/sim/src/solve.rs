@@ -56,8 +56,9 @@ fn condition_number(mut m: [[f64; 3]; 3]) -> f64 {
             for row in &mut m {
                 (row[p], row[q]) = rotate(row[p], row[q]);
             }
-            for k in 0..3 {
-                (m[p][k], m[q][k]) = rotate(m[p][k], m[q][k]);
+            let (first, second) = (m[p], m[q]);
+            for (k, (a, b)) in first.into_iter().zip(second).enumerate() {
+                (m[p][k], m[q][k]) = rotate(a, b);
             }
         }
     }
