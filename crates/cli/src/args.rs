@@ -1,8 +1,9 @@
 //! The command line: commands, flags and examples.
 
 use crate::settings::{
-    EmulateSection, InputSection, MapSection, MatrixSection, OutputSection, PlotSection,
+    EmulateSection, GaussianSection, InputSection, MapSection, MatrixSection, OutputSection, PlotSection,
     RunSection, SimulateSection, SpectraSection, StatisticsSection,
+    ValidateSection,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -32,6 +33,12 @@ pub(crate) enum Command {
     /// Maps of a satellite's systematics, their templates and exact covariance
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
+    /// Isotropic Gaussian maps with the spectra of given ones
+    #[command(after_help = GAUSSIAN_EXAMPLES)]
+    Gaussian(GaussianArgs),
+    /// Scores, figures and verdicts of emulated maps against a reference
+    #[command(after_help = VALIDATE_EXAMPLES)]
+    Validate(ValidateArgs),
     /// Scattering covariances of every map, labelled
     #[command(after_help = STATISTICS_EXAMPLES)]
     Statistics(StatisticsArgs),
@@ -140,6 +147,55 @@ The preset campeti2025 takes about a minute for the templates (a year of four de
 at 7 Hz); every map after that a millisecond. Maps are RING, K_CMB, in the frame of the
 scan; a pixel without a solution is UNSEEN. Output: as of skyscat emulate. Beside it lie
 the effective settings and the scan (.toml, .scan.toml) and a manifest.";
+
+#[derive(Args)]
+pub(crate) struct GaussianArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    #[command(flatten)]
+    pub(crate) gaussian: GaussianSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const GAUSSIAN_EXAMPLES: &str = "\
+Examples:
+  skyscat gaussian --input maps.npy --each 100 --seed 1 --output gaussian.npy
+
+The baseline that an emulation must beat: EE, BB and EB of each input, and no other
+structure. Maps follow input by input.";
+
+#[derive(Args)]
+pub(crate) struct ValidateArgs {
+    #[command(flatten)]
+    pub(crate) input: InputSection,
+    #[command(flatten)]
+    pub(crate) validate: ValidateSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    /// Print the program's own limits as TOML, and do nothing else
+    #[arg(long, help_heading = "Validation")]
+    pub(crate) print_limits: bool,
+    #[command(flatten)]
+    pub(crate) statistics: StatisticsSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  skyscat validate --reference reference.npy --emulated emulated.npy --input maps.npy \\
+      --covariance covariance.npy --report report
+  skyscat validate --config run.toml --gaussian gaussian.npy --report report
+  skyscat validate --print-limits > limits.toml
+
+The folder holds report.html (one page that needs nothing else), every figure as PNG and
+SVG, and every number as JSON and CSV. Exit code 0: all scores are within their limits;
+3: some are not; 1: an error.";
 
 #[derive(Args)]
 pub(crate) struct StatisticsArgs {

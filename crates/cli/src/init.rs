@@ -105,6 +105,8 @@ mod tests {
             ("spectra", help(crate::settings::SpectraSection::augment_args(blank()))),
             ("plot", help(crate::settings::PlotSection::augment_args(blank()))),
             ("simulate", help(crate::settings::SimulateSection::augment_args(blank()))),
+            ("gaussian", help(crate::settings::GaussianSection::augment_args(blank()))),
+            ("validate", help(crate::settings::ValidateSection::augment_args(blank()))),
             ("map", help(crate::settings::MapSection::augment_args(blank()))),
             ("matrix", help(crate::settings::MatrixSection::augment_args(blank()))),
             ("output", help(crate::settings::OutputSection::augment_args(blank()))),

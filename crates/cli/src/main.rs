@@ -9,6 +9,7 @@
 mod args;
 mod choices;
 mod emulate;
+mod gaussian;
 mod info;
 mod init;
 mod input;
@@ -22,6 +23,7 @@ mod settings;
 mod simulate;
 mod spectra;
 mod statistics;
+mod validate;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -29,6 +31,8 @@ use std::process::ExitCode;
 
 /// Exit code of a run that was interrupted and can be resumed.
 const INTERRUPTED: u8 = 130;
+/// Exit code of a validation that found scores outside their limits.
+const NOT_PASSED: u8 = 3;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -38,11 +42,14 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Init(args) => init::run(args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Gaussian(args) => gaussian::run(args),
+        Command::Validate(args) => validate::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Plot(args) => plot::run(args),
     };
     match result {
         Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::NotPassed) => ExitCode::from(NOT_PASSED),
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             say::note(&format!("error: {}", told(&error)));
@@ -67,6 +74,8 @@ fn told(error: &anyhow::Error) -> String {
 enum Ending {
     /// To its end.
     Done,
+    /// To its end, and the verdict is no.
+    NotPassed,
     /// Stopped by Ctrl-C or SIGTERM, its state saved.
     Interrupted,
 }

@@ -24,6 +24,10 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) simulate: SimulateSection,
     #[serde(skip_serializing_if = "is_default")]
+    pub(crate) gaussian: GaussianSection,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) validate: ValidateSection,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) plot: PlotSection,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) map: MapSection,
@@ -228,6 +232,57 @@ pub(crate) struct SimulateSection {
     pub(crate) precision: Option<PrecisionWord>,
 }
 
+/// Isotropic Gaussian maps.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Gaussian maps")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct GaussianSection {
+    /// Maps made with the spectra of each input [default: 1]
+    #[arg(long, value_name = "MAPS")]
+    pub(crate) each: Option<usize>,
+    /// Seed of all random numbers; the same seed gives the same bits
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+}
+
+/// Scores, figures and verdicts.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Validation")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ValidateSection {
+    /// Maps of the true distribution, independent of the inputs; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reference: Option<Vec<String>>,
+    /// The maps that are judged, batch after batch; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) emulated: Option<Vec<String>>,
+    /// Isotropic Gaussian maps of the inputs' spectra, to be judged beside them; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gaussian: Option<Vec<String>>,
+    /// The exact covariance of Q above U, RING, as npy [default: that of the reference maps]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) covariance: Option<PathBuf>,
+    /// Folder that is made for the report
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Limits of the scores as TOML [default: those of the program, see --print-limits]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) limits: Option<PathBuf>,
+    /// Principal components that scores use [default: 150]
+    #[arg(long)]
+    pub(crate) modes: Option<usize>,
+    /// Maps that were emulated together [default: 10]
+    #[arg(long, value_name = "MAPS")]
+    pub(crate) batch: Option<usize>,
+    /// Maps of each set of which scattering coefficients are measured; 0 for none
+    /// [default: 1000]
+    #[arg(long, value_name = "MAPS")]
+    pub(crate) measured: Option<usize>,
+    /// Seed of the judge's own random numbers [default: 1]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+}
+
 /// Pictures.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[command(next_help_heading = "Picture")]
@@ -338,6 +393,14 @@ pub(crate) fn defaults() -> Settings {
             full: Some(false),
             precision: Some(PrecisionWord::F64),
             ..SimulateSection::default()
+        },
+        gaussian: GaussianSection { each: Some(1), seed: None },
+        validate: ValidateSection {
+            modes: Some(150),
+            batch: Some(10),
+            measured: Some(1000),
+            seed: Some(1),
+            ..ValidateSection::default()
         },
         plot: PlotSection {
             colormap: Some(ColormapWord::Planck),
