@@ -20,8 +20,8 @@
 //!
 //! What it is not: code of its own. Use it to depend on everything at once; each
 //! crate can also be used alone. The `emulator` feature (default) brings the
-//! whole chain; without it only geometry, transforms,
-//! simulation and files are built.
+//! whole chain; without it only geometry, transforms, simulation and files are
+//! built.
 
 pub use skyscat_harmonic as harmonic;
 pub use skyscat_healpix as healpix;
