@@ -6,4 +6,5 @@ mod harmonic;
 mod healpix;
 mod io;
 mod scattering;
+mod validation;
 mod wavelet;

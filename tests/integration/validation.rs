@@ -1,0 +1,3 @@
+//! Contracts of the judge: its numbers, its verdicts, its refusals.
+
+mod minkowski;
