@@ -66,19 +66,21 @@ pub fn compare_covariances(
         check_covariance("the reference covariance", wanted)?;
         let p = found.nrows();
         let deviations = [found, wanted].map(|c| c.diag().mapv(f64::sqrt));
-        let correlations = |i: usize, j: usize| {
-            let scaled = |c: &ArrayView2<'_, f64>, d: &ndarray::Array1<f64>| c[[i, j]] / (d[i] * d[j]);
-            (scaled(&found, &deviations[0]), scaled(&wanted, &deviations[1]))
-        };
-        let lower = |term: &(dyn Fn(f64, f64) -> f64 + Sync + Send)| {
-            sum_rows(p, |i| {
-                let pairs = (0..i).map(|j| correlations(i, j));
-                pairs.map(|(r, reference)| term(r, reference)).sum()
-            })
-        };
-        let norm = lower(&|_, reference| reference * reference);
-        let error = lower(&|r, reference| (r - reference).powi(2));
-        let noise = lower(&|_, reference| (1.0 - reference * reference).powi(2));
+        let inverse: Vec<_> = deviations.iter().map(|d| d.mapv(f64::recip)).collect();
+        // Below the diagonal: Σ R_ref², Σ (R − R_ref)², Σ (1 − R_ref²)².
+        let [norm, error, noise] = sum_rows(p, |i| {
+            let (found, wanted) = (found.row(i), wanted.row(i));
+            let mut sums = [0.0; 3];
+            for j in 0..i {
+                let r = found[j] * (inverse[0][i] * inverse[0][j]);
+                let reference = wanted[j] * (inverse[1][i] * inverse[1][j]);
+                let square = reference * reference;
+                sums[0] += square;
+                sums[1] += (r - reference) * (r - reference);
+                sums[2] += (1.0 - square) * (1.0 - square);
+            }
+            sums
+        });
         let logs: Vec<f64> =
             (0..p).map(|i| (found[[i, i]] / wanted[[i, i]]).ln()).collect();
         let mean = |f: &dyn Fn(&f64) -> f64| logs.iter().map(f).sum::<f64>() / p as f64;

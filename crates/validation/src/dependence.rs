@@ -23,8 +23,9 @@ pub struct MemorisationScores {
     pub reference_median: f64,
     /// Rank sum of the emulations' largest |correlations| among the references'.
     pub rank_sum: TwoSample,
-    /// Share of reference maps that come closer than the closest emulation.
-    pub reference_above_max: f64,
+    /// (a − m)/(b − m) with the artanh of the closest emulation's |correlation| (a), the
+    /// closest reference map's (b) and the reference's median (m).
+    pub closeness: f64,
 }
 
 /// Largest |Pearson correlation| of each map with any input.
@@ -80,14 +81,16 @@ pub fn memorisation(
     ours.sort_by(f64::total_cmp);
     theirs.sort_by(f64::total_cmp);
     let last = |v: &[f64]| v[v.len() - 1];
-    let above = theirs.len() - theirs.partition_point(|&v| v < last(&ours));
+    let height = |r: f64| r.min(1.0 - f64::EPSILON).atanh();
+    let median = height(theirs[theirs.len() / 2]);
+    let closeness = (height(last(&ours)) - median) / (height(last(&theirs)) - median);
     Ok(MemorisationScores {
         emulated_max: last(&ours),
         reference_max: last(&theirs),
         emulated_median: ours[ours.len() / 2],
         reference_median: theirs[theirs.len() / 2],
         rank_sum,
-        reference_above_max: above as f64 / theirs.len() as f64,
+        closeness,
     })
 }
 
@@ -117,6 +120,11 @@ pub struct IndependenceScores {
     pub within: PairScores,
     /// Pairs of two batches.
     pub between: PairScores,
+    /// Mean ρ within less that between batches, in standard errors 1/√(d pairs): what
+    /// maps have in common for being of one batch.
+    pub within_excess_sigmas: f64,
+    /// Mean ρ² within less that between batches, in standard errors.
+    pub within_square_sigmas: f64,
 }
 
 /// Correlations of whitened maps with each other, within batches and between them.
@@ -154,7 +162,17 @@ pub fn independence(
         (sum.0 + part.0, sum.1 + part.1, sum.2 + part.2)
     });
     let between = (all.0 - within.0, all.1 - within.1, all.2 - within.2);
-    Ok(IndependenceScores { modes: d, batch, within: scores(within, d), between: scores(between, d) })
+    let (within, between) = (scores(within, d), scores(between, d));
+    let freedom = 1.0 / within.pairs as f64 + 1.0 / between.pairs as f64;
+    let (mean, square) = (within.mean - between.mean, within.mean_square - between.mean_square);
+    Ok(IndependenceScores {
+        modes: d,
+        batch,
+        within,
+        between,
+        within_excess_sigmas: mean / (freedom / d as f64).sqrt(),
+        within_square_sigmas: square / (freedom * square_variance(d as f64)).sqrt(),
+    })
 }
 
 /// Pairs, Σρ and Σρ² of the rows, unit vectors.
@@ -174,7 +192,7 @@ fn pair_sums(unit: ArrayView2<'_, f64>) -> (usize, f64, f64) {
 fn scores((pairs, sum, square): (usize, f64, f64), d: usize) -> PairScores {
     let (count, d) = (pairs as f64, d as f64);
     let (mean, mean_square) = (sum / count, square / count);
-    let scatter = (2.0 * (d - 1.0) / (d * d * (d + 2.0) * count)).sqrt();
+    let scatter = (square_variance(d) / count).sqrt();
     PairScores {
         pairs,
         mean,
@@ -182,6 +200,11 @@ fn scores((pairs, sum, square): (usize, f64, f64), d: usize) -> PairScores {
         mean_square,
         mean_square_sigmas: (mean_square - 1.0 / d) / scatter,
     }
+}
+
+/// Variance of ρ² for directions uniform in d dimensions.
+fn square_variance(d: f64) -> f64 {
+    2.0 * (d - 1.0) / (d * d * (d + 2.0))
 }
 
 /// Rows of unit length, less their mean if `centred`.

@@ -118,15 +118,23 @@ impl Eigenmodes {
 }
 
 /// All modes of a symmetric matrix, of which faer reads the lower half.
+///
+/// The matrix is first brought near 1 by a power of two, which costs no bit: faer 0.24.4
+/// loses eigenvectors of matrices of the size of map units squared (1e-16 and below).
 pub(crate) fn decompose(matrix: ArrayView2<'_, f64>) -> Eigenmodes {
     let n = matrix.nrows();
+    let largest = matrix.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));
+    // Powers beyond ±1000 would leave the range of numbers.
+    let power = if largest > 0.0 { largest.log2().round().clamp(-1000.0, 1000.0) } else { 0.0 };
+    let unit = power.exp2();
+    let scaled = matrix.mapv(|v| v / unit);
     let mut values = faer::diag::Diag::<f64>::zeros(n);
     let mut vectors = faer::Mat::<f64>::zeros(n, n);
     let (yes, params) = (ComputeEigenvectors::Yes, Default::default());
     let need = self_adjoint_evd_scratch::<f64>(n, yes, Threads::Seq, params);
     let mut memory = MemBuffer::new(need);
     self_adjoint_evd(
-        view(matrix),
+        view(scaled.view()),
         values.as_mut(),
         Some(vectors.as_mut()),
         Threads::Seq,
@@ -135,7 +143,32 @@ pub(crate) fn decompose(matrix: ArrayView2<'_, f64>) -> Eigenmodes {
     )
     .expect("finite symmetric matrices have eigenvalues");
     Eigenmodes {
-        values: (0..n).rev().map(|i| values[i]).collect(),
+        values: (0..n).rev().map(|i| unit * values[i]).collect(),
         vectors: Array2::from_shape_fn((n, n), |(mode, i)| vectors[(i, n - 1 - mode)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A matrix of any unit has the same vectors.
+    #[test]
+    fn units_do_not_matter() {
+        let a = Array2::from_shape_fn((40, 60), |(i, j)| ((i * 13 + j * 7) % 29) as f64 - 14.0);
+        let matrix = a.dot(&a.t());
+        let modes = decompose(matrix.view());
+        for unit in [1e-40, 3e-17, 1e60] {
+            let scaled = matrix.mapv(|v| unit * v);
+            let found = decompose(scaled.view());
+            let image = found.vectors.dot(&scaled);
+            for ((row, vector), (value, own)) in
+                image.rows().into_iter().zip(found.vectors.rows()).zip(found.values.iter().zip(&modes.values))
+            {
+                assert!((value / unit - own).abs() < 1e-12 * modes.values[0]);
+                let off = (&row - &(&vector * *value)).mapv(f64::abs).sum();
+                assert!(off < 1e-11 * modes.values[0] * unit, "{off} {unit}");
+            }
+        }
     }
 }

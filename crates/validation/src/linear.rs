@@ -106,12 +106,21 @@ pub fn check_covariance(what: &'static str, matrix: ArrayView2<'_, f64>) -> Resu
     if let Some((index, &given)) = diagonal.iter().enumerate().find(|(_, v)| **v <= 0.0) {
         return Err(ValidationError::Variance { what, index, given });
     }
-    let worst = (0..rows).into_par_iter().map(|row| {
-        let off = |column: usize| {
-            let scale = (diagonal[row] * diagonal[column]).sqrt();
-            (matrix[[row, column]] - matrix[[column, row]]).abs() / scale
-        };
-        (0..row).map(|column| (off(column), row, column)).fold((0.0, 0, 0), larger)
+    // In bands of rows, so that columns are read in pieces and not number by number.
+    const HIGH: usize = 32;
+    let worst = (0..rows.div_ceil(HIGH)).into_par_iter().map(|band| {
+        let mut worst = (0.0, 0, 0);
+        let last = rows.min((band + 1) * HIGH);
+        for column in 0..last {
+            for row in (band * HIGH).max(column + 1)..last {
+                let scale = (diagonal[row] * diagonal[column]).sqrt();
+                let off = (matrix[[row, column]] - matrix[[column, row]]).abs();
+                if off > 0.0 {
+                    worst = larger(worst, (off / scale, row, column));
+                }
+            }
+        }
+        worst
     });
     let (given, row, column) = worst.reduce(|| (0.0, 0, 0), larger);
     if given > SYMMETRY {
@@ -126,13 +135,16 @@ fn larger(a: (f64, usize, usize), b: (f64, usize, usize)) -> (f64, usize, usize)
 }
 
 /// Σ f(row) over rows, in parallel, added as a fixed tree.
-pub(crate) fn sum_rows(rows: usize, f: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
-    let mut parts: Vec<f64> = (0..rows).into_par_iter().map(f).collect();
-    if parts.is_empty() {
-        return 0.0;
+pub(crate) fn sum_rows<const N: usize>(
+    rows: usize,
+    f: impl Fn(usize) -> [f64; N] + Sync + Send,
+) -> [f64; N] {
+    let each: Vec<[f64; N]> = (0..rows).into_par_iter().map(f).collect();
+    let mut parts = each.concat();
+    if rows > 0 {
+        skyscat_num::tree_sum(&mut parts, rows);
     }
-    skyscat_num::tree_sum(&mut parts, rows);
-    parts[0]
+    std::array::from_fn(|i| parts.get(i).copied().unwrap_or(0.0))
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ fn whitened(covariance: ArrayView2<'_, f64>, modes: &Eigenmodes) -> Array2<f64> 
 }
 
 /// Mean Stein loss of a Wishart matrix/ν of ν degrees of freedom in d dimensions.
-fn stein_expected(d: usize, freedom: f64) -> Option<f64> {
+pub(crate) fn stein_expected(d: usize, freedom: f64) -> Option<f64> {
     let terms = (0..d).map(|i| digamma(0.5 * (freedom - i as f64)));
     (freedom >= d as f64).then(|| d as f64 * (0.5 * freedom).ln() - terms.sum::<f64>())
 }

@@ -144,15 +144,20 @@ impl Residuals {
         Ok(out)
     }
 
-    /// Largest |Δ| in units of its standard error, with its label; none if all is constant.
-    pub fn worst_mean(&self) -> Option<(f64, &str)> {
-        worst(self.delta.iter().map(|d| d.abs() / self.mean_error), &self.labels)
+    /// Largest |Δ| in standard errors among labels that start with `group`, with its label.
+    pub fn worst_mean(&self, group: &str) -> Option<(f64, &str)> {
+        self.worst(group, self.delta.iter().map(|d| d.abs() / self.mean_error))
     }
 
-    /// Largest |ln(σ/σ_ref)| in units of its standard error, with its label.
-    pub fn worst_spread(&self) -> Option<(f64, &str)> {
+    /// Largest |ln(σ/σ_ref)| in standard errors among labels that start with `group`.
+    pub fn worst_spread(&self, group: &str) -> Option<(f64, &str)> {
         let pairs = self.log_spread.iter().zip(&self.log_spread_error);
-        worst(pairs.map(|(s, e)| s.abs() / e), &self.labels)
+        self.worst(group, pairs.map(|(s, e)| s.abs() / e))
+    }
+
+    fn worst(&self, group: &str, values: impl Iterator<Item = f64>) -> Option<(f64, &str)> {
+        let all = values.zip(&self.labels).filter(|(_, label)| label.starts_with(group));
+        all.map(|(v, l)| (v, l.as_str())).max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// Root mean square of Δ.
@@ -160,10 +165,6 @@ impl Residuals {
         let squares: f64 = self.delta.iter().map(|d| d * d).sum();
         (squares / self.delta.len().max(1) as f64).sqrt()
     }
-}
-
-fn worst(values: impl Iterator<Item = f64>, labels: &[String]) -> Option<(f64, &str)> {
-    values.zip(labels).map(|(v, l)| (v, l.as_str())).max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
 fn check_labels(given: &[String], allowed: &[String]) -> Result<()> {
