@@ -7,4 +7,5 @@ mod healpix;
 mod io;
 mod scattering;
 mod sim;
+mod validation;
 mod wavelet;

@@ -25,7 +25,9 @@ fn the_stages_are_listed_without_running() {
     let output = xtask(&["reproduce-paper", "--scale", "smoke", "--list", "--output", folder]);
     let text = said(&output);
     assert!(output.status.success(), "{text}");
-    for stage in ["input", "emulate", "spectra", "statistics", "table", "picture"] {
+    for stage in
+        ["simulate", "emulate-few", "emulate-many", "gaussian", "validate-few", "validate-many"]
+    {
         let line = text.lines().find(|line| line.starts_with(stage));
         assert!(line.is_some_and(|line| line.ends_with("not run yet")), "{text}");
     }
@@ -38,7 +40,7 @@ fn an_unknown_stage_is_refused_with_those_there_are() {
     let folder = place.path().to_str().unwrap();
     let output = xtask(&["reproduce-paper", "--from", "nowhere", "--output", folder]);
     assert!(!output.status.success());
-    assert!(said(&output).contains("input, emulate, spectra"), "{}", said(&output));
+    assert!(said(&output).contains("simulate, emulate-few"), "{}", said(&output));
 }
 
 /// The program in the profile of the tests. `cargo test --workspace` has put it
@@ -82,20 +84,20 @@ fn a_smoke_run_makes_everything_and_a_second_one_nothing() {
     };
     let first = run(&[]);
     assert_eq!(first.matches("done before").count(), 0, "{first}");
-    for file in ["emulated.npy", "comparison.csv", "comparison.md", "maps.png"] {
+    for file in ["emulated-few.npy", "covariance.npy", "report-many/report.html"] {
         assert!(folder.join(file).is_file(), "{file}: {first}");
     }
-    let table = std::fs::read_to_string(folder.join("comparison.csv")).unwrap();
-    for quantity in ["EE,l 2-4", "BB,l 30-47", "EB,", "SC Q,S4", "SC U,S1", "SC QxU,S3P"] {
-        assert!(table.contains(&format!("emulated,{quantity}")), "{quantity}: {table}");
+    let verdicts = std::fs::read_to_string(folder.join("report-few/verdicts.csv")).unwrap();
+    for score in ["spectra mean/EE", "covariance/correlations", "coefficients mean"] {
+        assert!(verdicts.contains(&format!("emulated,{score}")), "{score}: {verdicts}");
     }
     let second = run(&[]);
     assert_eq!(second.matches("done before").count(), 6, "{second}");
     // A damaged result is made again, and all that follows from it.
-    std::fs::write(folder.join("emulated_spectra.npz"), "damaged").unwrap();
+    std::fs::write(folder.join("gaussian-few.npy"), "damaged").unwrap();
     let third = run(&[]);
-    assert_eq!(third.matches("done before").count(), 2, "{third}");
-    assert!(third.contains("its output emulated_spectra.npz changed"), "{third}");
-    let fourth = run(&["--from", "picture"]);
+    assert_eq!(third.matches("done before").count(), 3, "{third}");
+    assert!(third.contains("its output gaussian-few.npy changed"), "{third}");
+    let fourth = run(&["--from", "validate-many"]);
     assert_eq!(fourth.matches("done before").count(), 5, "{fourth}");
 }

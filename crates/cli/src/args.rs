@@ -1,9 +1,8 @@
 //! The command line: commands, flags and examples.
 
 use crate::settings::{
-    EmulateSection, GaussianSection, InputSection, MapSection, MatrixSection, OutputSection, PlotSection,
-    RunSection, SimulateSection, SpectraSection, StatisticsSection,
-    ValidateSection,
+    EmulateSection, GaussianSection, InputSection, MapSection, MatrixSection, OutputSection,
+    PlotSection, RunSection, SimulateSection, SpectraSection, StatisticsSection, ValidateSection,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

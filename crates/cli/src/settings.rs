@@ -262,6 +262,9 @@ pub(crate) struct ValidateSection {
     /// The exact covariance of Q above U, RING, as npy [default: that of the reference maps]
     #[arg(long, value_name = "FILE")]
     pub(crate) covariance: Option<PathBuf>,
+    /// Unit of maps whose files state none [default: none]
+    #[arg(long)]
+    pub(crate) unit: Option<String>,
     /// Folder that is made for the report
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,

@@ -136,7 +136,7 @@ impl Axes {
 
     fn marks(&self, scene: &mut Scene, frame: Frame, xs: (f64, f64), ys: (f64, f64)) {
         let line = Stroke::solid(0.8, INK);
-        let across = self.x.marks(xs, (frame.width / 75.0) as usize);
+        let across = self.x.marks(xs, ((frame.width / 70.0) as usize).max(4));
         let up = self.y.marks(ys, (frame.height / 40.0).ceil() as usize);
         let text = |anchor| TextStyle { size: TEXT, anchor, colour: INK, upright: false };
         for (value, number) in &across.numbered {
@@ -266,7 +266,7 @@ fn draw_series(
 fn dot(scene: &mut Scene, frame: Frame, (x, y): Point, colour: Rgb) {
     let corner = |i: i32| {
         let angle = f64::from(i) * std::f64::consts::PI / 6.0;
-        (x + 1.9 * angle.cos(), y + 1.9 * angle.sin())
+        (x + 1.5 * angle.cos(), y + 1.5 * angle.sin())
     };
     scene.area_within(frame, (0..12).map(corner).collect(), colour, 1.0);
 }

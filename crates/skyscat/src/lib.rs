@@ -20,8 +20,8 @@
 //!
 //! What it is not: code of its own. Use it to depend on everything at once; each
 //! crate can also be used alone. The `emulator` feature (default) brings the
-//! whole chain; without it only geometry, transforms, simulation and files are
-//! built.
+//! whole chain, `validation` (default) the judge; without them only geometry,
+//! transforms, simulation and files are built.
 
 pub use skyscat_harmonic as harmonic;
 pub use skyscat_healpix as healpix;
@@ -35,5 +35,7 @@ pub use skyscat_autodiff as autodiff;
 pub use skyscat_emulator as emulator;
 #[cfg(feature = "emulator")]
 pub use skyscat_scattering as scattering;
+#[cfg(feature = "validation")]
+pub use skyscat_validation as validation;
 #[cfg(feature = "emulator")]
 pub use skyscat_wavelet as wavelet;

@@ -60,7 +60,7 @@ impl Scale {
                 few: 10,
                 many: 100,
                 emulated: 1000,
-                batch: [16, 10],
+                batch: [16, 16],
                 steps: 200,
                 precision: "f32",
                 measured: 1000,
@@ -185,7 +185,7 @@ fn validate(sizes: &Sizes, set: &str, seed: u64, definition: Definition) -> Stag
     let files: Vec<String> = inputs.iter().map(|(flag, file)| format!("--{flag} {file}")).collect();
     let position = SETS.iter().position(|(name, _)| *name == set).expect("one of the sets");
     let command = format!(
-        "validate --overwrite {} --report report-{set} --batch {} --seed {seed} --measured {} \
+        "validate --overwrite {} --unit K --report report-{set} --batch {} --seed {seed} --measured {} \
          --definition {}",
         files.join(" "),
         sizes.batch[position],

@@ -8,7 +8,7 @@ use skyscat::validation::{
     TableSummary, matrix, measure_spectra,
 };
 use skyscat_plot::{
-    Axes, Axis, ColourBar, Colormap, Figure, Matrix, Panel, Projection, Row, Scene, Series, SkyMap,
+    Axes, Axis, Colormap, ColourBar, Figure, Matrix, Panel, Projection, Row, Scene, Series, SkyMap,
     Stroke, natural_range,
 };
 use std::ops::Range;
@@ -130,7 +130,6 @@ impl<'a> Summaries<'a> {
                 lower.series.push(line(x, &pick(side), Stroke::solid(0.5, named.colour), ""));
             }
         }
-        upper.legend = true;
         Ok([Panel::Axes(upper), Panel::Axes(lower)])
     }
 }
@@ -151,7 +150,11 @@ fn line(x: &[f64], y: &[f64], stroke: Stroke, name: &str) -> Series {
 /// Rows of upper and lower panels.
 fn two_rows(pairs: Vec<[Panel; 2]>, heights: [f64; 2]) -> Vec<Row> {
     let (mut above, mut below) = (Vec::new(), Vec::new());
-    for [upper, lower] in pairs {
+    for [mut upper, lower] in pairs {
+        // One legend is enough, and the first panel has room for it.
+        if let (Panel::Axes(axes), true) = (&mut upper, above.is_empty()) {
+            axes.legend = true;
+        }
         above.push(upper);
         below.push(lower);
     }
@@ -192,11 +195,18 @@ fn matrices(judged: &Judged) -> Result<Vec<Picture>> {
     let zoom = judged.config.zoom.clone().unwrap_or(0..variables.min(80));
     let zoomed: Vec<usize> = zoom.clone().collect();
     let parts = [
-        ("fig4-correlation", &thinned, "Correlation matrices, RING, Q above U (paper, Fig. 4): \
-                                        every tenth row and column or so is drawn.".to_owned()),
-        ("fig5-correlation-zoom", &zoomed, format!(
-            "The same, variables {} to {} (paper, Fig. 5).", zoom.start, zoom.end
-        )),
+        (
+            "fig4-correlation",
+            &thinned,
+            "Correlation matrices, RING, Q above U (paper, Fig. 4): \
+                                        every tenth row and column or so is drawn."
+                .to_owned(),
+        ),
+        (
+            "fig5-correlation-zoom",
+            &zoomed,
+            format!("The same, variables {} to {} (paper, Fig. 5).", zoom.start, zoom.end),
+        ),
     ];
     let mut pictures = Vec::new();
     for (name, chosen, caption) in parts {
@@ -239,11 +249,8 @@ fn modes(judged: &Judged) -> Result<Picture> {
     let report = &judged.report;
     let colour = |name: &str| set(judged, name).colour;
     let numbers = |n: usize| (1..=n).map(|i| i as f64).collect::<Vec<_>>();
-    let mut ratios = Axes::new(
-        "Eigenvalues over the reference's",
-        Axis::linear("Mode"),
-        Axis::log("λ/λ_{ref}"),
-    );
+    let mut ratios =
+        Axes::new("Eigenvalues over the reference's", Axis::linear("Mode"), Axis::log("λ/λ_{ref}"));
     let mut draw = |name: &str, list: &[f64]| {
         let stroke = Stroke::solid(1.3, colour(name));
         ratios.series.push(line(&numbers(list.len()), list, stroke, name));
@@ -314,25 +321,25 @@ fn coefficients(judged: &Judged) -> Result<Option<Picture>> {
         );
         let colour = set(judged, "emulated").colour;
         let between = pick(&found.delta_minus).into_iter().zip(pick(&found.delta_plus)).collect();
-        let band = Series::Band { x: numbers.clone(), between, colour, name: "ΔS±".into() };
+        let band = Series::Band { x: numbers.clone(), between, colour, name: String::new() };
         axes.series.push(band);
         let dots = Series::Dots {
             x: numbers.clone(),
             y: pick(&found.delta),
             error: Vec::new(),
             colour,
-            name: "ΔS".into(),
+            name: String::new(),
         };
         axes.series.push(dots);
         let ends = [0.0, own.len() as f64];
         for level in [-1.0, 0.0, 1.0] {
             axes.series.push(line(&ends, &[level; 2], Stroke::dashed(0.7, [60; 3]), ""));
         }
-        axes.legend = true;
         figure.rows.push(Row { height: 120.0, panels: vec![Panel::Axes(axes)] });
     }
     let caption = "Scattering coefficients of emulated maps against the reference, in units of \
-                   its scatter; ±1 (dashed) is where ΔS± of the reference lie (paper, Fig. C.1)."
+                   its scatter: ΔS (dots) and ΔS± (band); ±1 (dashed) is where ΔS± of the reference \
+                   lie (paper, Fig. C.1)."
         .to_owned();
     Ok(Some(Picture { name: "figC1-coefficients", caption, scene: figure.draw()? }))
 }

@@ -69,13 +69,14 @@ pub(crate) fn run(args: ValidateArgs) -> Result<Ending> {
     };
     let reference = required("reference", &section.reference)?;
     let emulated = required("emulated", &section.emulated)?;
+    let common = (&settings.input, &section.unit);
     let mut sets = vec![
-        read("reference", [60; 3], reference, &settings.input)?,
-        read("input", PALETTE[4], settings.input.input.clone().unwrap_or_default(), &settings.input)?,
-        read("emulated", PALETTE[0], emulated, &settings.input)?,
+        read("reference", [60; 3], reference, common)?,
+        read("input", PALETTE[4], settings.input.input.clone().unwrap_or_default(), common)?,
+        read("emulated", PALETTE[0], emulated, common)?,
     ];
     if let Some(files) = section.gaussian.clone() {
-        sets.push(read("Gaussian", PALETTE[1], files, &settings.input)?);
+        sets.push(read("Gaussian", PALETTE[1], files, common)?);
     }
     let exact = section.covariance.as_deref().map(covariance).transpose()?;
     let note = |line: &str| {
@@ -87,8 +88,7 @@ pub(crate) fn run(args: ValidateArgs) -> Result<Ending> {
     if measured > 0 {
         note("scattering coefficients");
         for set in sets.iter_mut().filter(|set| set.name != "input") {
-            set.coefficients =
-                Some(coefficients::table(&set.maps, measured, &scattering, &par)?);
+            set.coefficients = Some(coefficients::table(&set.maps, measured, &scattering, &par)?);
         }
     }
     let config = config(section, sets[0].maps.nside().get(), limits)?;
@@ -97,8 +97,7 @@ pub(crate) fn run(args: ValidateArgs) -> Result<Ending> {
     let baseline = match sets.len() > 3 {
         true => {
             note("scores of the Gaussian baseline");
-            let one_each = ValidationConfig { batch: 1, ..config.clone() };
-            Some(judge(&sets, 3, &exact, &one_each, &par)?)
+            Some(judge(&sets, 3, &exact, &config, &par)?)
         }
         false => None,
     };
@@ -120,7 +119,7 @@ fn judge(
         reference: &sets[0].maps,
         emulated: &sets[which].maps,
         inputs: &sets[1].maps,
-        exact: exact.as_ref().map(Array2::view),
+        exact: exact.as_ref().map(|table| table.view()),
         coefficients,
     };
     Ok(validate(sets, config, par)?)
@@ -131,7 +130,7 @@ fn read(
     name: &'static str,
     colour: Rgb,
     files: Vec<String>,
-    common: &InputSection,
+    (common, unit): (&InputSection, &Option<String>),
 ) -> Result<Named> {
     let channels = common.channels.clone();
     let section = InputSection { input: Some(files), ordering: common.ordering, channels };
@@ -141,6 +140,8 @@ fn read(
         .select(&["Q", "U"])
         .with_context(|| format!("the {name} maps, {}", inputs.names()))?
         .reordered(Ordering::Ring);
+    let unit = maps.unit().map(str::to_owned).or_else(|| unit.clone());
+    let maps = maps.with_unit(unit);
     Ok(Named { name, colour, maps, coefficients: None, files: inputs.files })
 }
 

@@ -72,8 +72,7 @@ fn verdict_row(set: &str, v: &Verdict) -> Vec<CsvValue> {
 fn write_residuals(path: &Path, r: &Residuals) -> Result<()> {
     let columns = ["label", "delta", "delta_plus", "delta_minus", "log_spread", "log_spread_error"];
     let rows = r.labels.iter().enumerate().map(|(i, label)| -> Vec<CsvValue> {
-        let numbers =
-            [&r.delta, &r.delta_plus, &r.delta_minus, &r.log_spread, &r.log_spread_error];
+        let numbers = [&r.delta, &r.delta_plus, &r.delta_minus, &r.log_spread, &r.log_spread_error];
         let mut row: Vec<CsvValue> = vec![label.clone().into()];
         row.extend(numbers.map(|list| CsvValue::from(list[i])));
         row

@@ -40,6 +40,7 @@ pub(super) fn html(judged: &Judged, figures: &[Picture]) -> Result<String> {
                      Covariance scores are in units of what that many reference draws give."
                 } }
                 (verdicts(judged))
+                (limited(report))
                 h2 { "What the inputs alone give" }
                 (alone(report))
                 h2 { "Figures" }
@@ -98,6 +99,20 @@ fn what(judged: &Judged) -> Markup {
         p { "Nside " (maps.nside()) ", channels " (maps.channels().join(" ")) ", "
             (maps.unit().unwrap_or("no unit stated")) "; " (judged.config.modes)
             " modes, batches of " (judged.config.batch) "." }
+    }
+}
+
+/// What no emulation from so few inputs, or of so few maps, could do better.
+fn limited(report: &Report) -> Markup {
+    let [_, emulated, inputs] = report.n_maps.map(|n| n as f64);
+    html! {
+        p { small {
+            "Limited by counts: the mean of " (inputs) " inputs is itself off by 1/√" (inputs) " = "
+            (number(Some(inputs.sqrt().recip()))) " σ, which is √(" (emulated) "/" (inputs) ") = "
+            (number(Some((emulated / inputs).sqrt()))) " standard errors of " (emulated)
+            " maps; scores named mean cannot be expected far below a few times that. Variances \
+             and correlations that are learnt from " (inputs) " maps scatter alike."
+        } }
     }
 }
 

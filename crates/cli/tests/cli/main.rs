@@ -5,6 +5,7 @@ mod emulate;
 mod measure;
 mod simulate;
 mod small;
+mod validate;
 
 use ndarray::Array3;
 use skyscat::healpix::{MapSet, Nside, Ordering};

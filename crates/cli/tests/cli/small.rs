@@ -104,6 +104,8 @@ fn every_command_has_help_with_examples() {
         "plot spectra",
         "plot matrix",
         "plot history",
+        "gaussian",
+        "validate",
     ] {
         let said = bench.good(&format!("{command} --help"));
         let example = format!("skyscat {command}");

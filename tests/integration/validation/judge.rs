@@ -1,0 +1,189 @@
+//! The judge itself is judged: what must pass, what must fail, and known values.
+
+use super::exact::Exact;
+use ndarray::{Axis, Slice};
+use skyscat_healpix::MapSet;
+use skyscat_num::{Par, Seed};
+use skyscat_tests::shared_npz;
+use skyscat_validation::{
+    HarmonicConfig, Report, Sets, ValidationConfig, isotropic_gaussian, validate,
+};
+use std::sync::OnceLock;
+
+/// Maps of the reference and of the emulated set. The paper has 10,000; limits are in
+/// units of what this many draws give, so that the number only sets the sharpness.
+const MAPS: usize = 2000;
+
+struct World {
+    reference: MapSet,
+    inputs: MapSet,
+    draws: MapSet,
+    covariance: ndarray::Array2<f64>,
+}
+
+/// Made once for all tests of this file.
+fn world(test: &str) -> Option<&'static World> {
+    static WORLD: OnceLock<Option<World>> = OnceLock::new();
+    let world = WORLD.get_or_init(|| {
+        let exact = Exact::read(test)?;
+        Some(World {
+            reference: exact.draw(0, MAPS),
+            inputs: exact.draw(1, 10),
+            draws: exact.draw(2, MAPS),
+            covariance: exact.covariance(),
+        })
+    });
+    if world.is_none() {
+        skyscat_tests::skip(test, "no template");
+    }
+    world.as_ref()
+}
+
+fn config() -> ValidationConfig {
+    let preset = ValidationConfig::campeti2025(16, Seed(5));
+    ValidationConfig { minkowski_maps: 200, permutations: 499, energy_maps: 200, ..preset }
+}
+
+fn judged(world: &World, emulated: &MapSet, config: &ValidationConfig) -> Report {
+    let sets = Sets {
+        reference: &world.reference,
+        emulated,
+        inputs: &world.inputs,
+        exact: Some(world.covariance.view()),
+        coefficients: None,
+    };
+    validate(sets, config, &Par::new(0).unwrap()).unwrap()
+}
+
+/// One line a verdict, shown when a test fails.
+fn lines(report: &Report) -> String {
+    let line = |v: &skyscat_validation::Verdict| {
+        let measured = v.measured.map_or("–".to_owned(), |m| format!("{m:.4}"));
+        format!("{} {} {measured} {:?} {:?} {}", v.pass, v.name, v.min, v.max, v.remark)
+    };
+    report.verdicts.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_covariance_is_the_one_that_is_known() {
+    let test = "validation::the_covariance_is_the_one_that_is_known";
+    let Some(world) = world(test) else { return };
+    let mut npz = shared_npz(test, "fixtures/litebird_sim/C_checks.npz").unwrap();
+    let diagonal = skyscat_tests::reals(&mut npz, "diag");
+    let ours = world.covariance.diag().to_vec();
+    assert!(skyscat_tests::relative_error(&ours, &diagonal) < 1e-13);
+    let rows = skyscat_tests::reals(&mut npz, "rows");
+    for (row, expected) in skyscat_tests::reals(&mut npz, "rows_idx").iter().zip(rows.chunks(6144))
+    {
+        let ours = world.covariance.row(*row as usize).to_vec();
+        assert!(skyscat_tests::relative_error(&ours, expected) < 1e-13);
+    }
+}
+
+#[test]
+fn draws_of_the_exact_covariance_pass_every_test() {
+    let test = "validation::draws_of_the_exact_covariance_pass_every_test";
+    let Some(world) = world(test) else { return };
+    let start = std::time::Instant::now();
+    let report = judged(world, &world.draws, &config());
+    eprintln!("{}\n{:?}", lines(&report), start.elapsed());
+    assert!(report.passed(), "{}", lines(&report));
+    assert!(report.verdicts.len() > 35, "{}", report.verdicts.len());
+    // The exact ensemble (spec §7): mean χ² 1.00 ± 0.12 on 150 modes.
+    let chi2 = &report.chi2_reference;
+    assert!((chi2.mean - 1.0).abs() < 5.0 * 0.1155 / 1000.0_f64.sqrt(), "{}", chi2.mean);
+    assert!((chi2.std - 0.1155).abs() < 0.015, "{}", chi2.std);
+    // Ten inputs: 4.4, 0.50, 1.9, 0.06.
+    let inputs = &report.baseline;
+    let near = |value: f64, known: f64, off: f64| (value - known).abs() <= off;
+    assert!(
+        near(inputs.sample.correlation_error, 4.4, 0.15),
+        "{}",
+        inputs.sample.correlation_error
+    );
+    assert!(near(inputs.sample.log_variance_rms, 0.50, 0.04), "{}", inputs.sample.log_variance_rms);
+    assert!(near(inputs.eigenvalues.log_rms, 1.9, 0.1), "{}", inputs.eigenvalues.log_rms);
+    assert!(near(inputs.chi2.mean, 0.06, 0.01), "{}", inputs.chi2.mean);
+    assert_eq!((inputs.chi2.modes, inputs.hartlap), (9, None));
+    // Theory says what ten draws give.
+    let sample = &inputs.sample;
+    assert!(near(sample.correlation_error / sample.correlation_expected, 1.0, 0.1));
+    assert!(near(sample.log_variance_rms / sample.log_variance_expected, 1.0, 0.1));
+    // Shrinkage helps, and honestly not enough.
+    assert!(inputs.shrunk.correlation_error < sample.correlation_error);
+}
+
+/// Names of the failed scores that start so.
+fn failed<'a>(report: &'a Report, group: &str) -> Vec<&'a str> {
+    let failed = report.verdicts.iter().filter(|v| !v.pass && v.name.starts_with(group));
+    failed.map(|v| v.name.as_str()).collect()
+}
+
+#[test]
+fn raw_inputs_fail() {
+    let Some(world) = world("validation::raw_inputs_fail") else { return };
+    let report = judged(world, &world.inputs, &config());
+    eprintln!("{}", lines(&report));
+    let failed = failed(&report, "covariance/");
+    assert_eq!(failed.len(), 6, "{}", lines(&report));
+    // The inputs are the inputs.
+    assert!(!report.verdicts.iter().any(|v| v.name == "memorisation/closest" && v.pass));
+}
+
+#[test]
+fn isotropic_gaussian_maps_fail() {
+    let Some(world) = world("validation::isotropic_gaussian_maps_fail") else { return };
+    let par = Par::new(0).unwrap();
+    let harmonic = HarmonicConfig::campeti2025(16);
+    let maps = isotropic_gaussian(&world.inputs, 100, harmonic, Seed(9), &par).unwrap();
+    let report = judged(world, &maps, &config());
+    eprintln!("{}", lines(&report));
+    assert_eq!(failed(&report, "covariance/").len(), 6, "{}", lines(&report));
+}
+
+/// Faults that leave most scores alone are found by those made for them.
+#[test]
+fn each_fault_is_found_by_its_own_score() {
+    let Some(world) = world("validation::each_fault_is_found_by_its_own_score") else { return };
+    let part = |maps: usize| {
+        let view = world.draws.data();
+        let part = view.slice_axis(Axis(0), Slice::from(..maps)).to_owned();
+        part
+    };
+    let set = |data| {
+        MapSet::new(skyscat_healpix::Ordering::Ring, &["Q", "U"], data)
+            .unwrap()
+            .with_unit(Some("K_CMB".into()))
+    };
+    let config = ValidationConfig { minkowski: None, ..config() };
+    // One emulation is an input.
+    let mut copied = part(1000);
+    copied.index_axis_mut(Axis(0), 77).assign(&world.inputs.data().index_axis(Axis(0), 3));
+    let report = judged(world, &set(copied), &config);
+    assert_eq!(failed(&report, ""), ["memorisation/closest"], "{}", lines(&report));
+    // All maps of a batch share a part.
+    let mut alike = part(1000);
+    for batch in 0..100 {
+        let first = alike.index_axis(Axis(0), 10 * batch).to_owned();
+        for i in 1..10 {
+            let mut map = alike.index_axis_mut(Axis(0), 10 * batch + i);
+            map.zip_mut_with(&first, |m, f| *m = 0.98_f64.sqrt() * *m + 0.02_f64.sqrt() * f);
+        }
+    }
+    let report = judged(world, &set(alike), &config);
+    let found = failed(&report, "independence/");
+    assert!(found.contains(&"independence/within batches"), "{}", lines(&report));
+    // U counted with the other sign: EB, and the covariance of Q with U.
+    let mut flipped = part(1000);
+    flipped.index_axis_mut(Axis(1), 1).mapv_inplace(|v| -v);
+    let report = judged(world, &set(flipped), &config);
+    assert!(failed(&report, "").contains(&"covariance/Stein loss"), "{}", lines(&report));
+    // Maps a tenth too strong.
+    let strong = part(1000).mapv(|v| 1.1 * v);
+    let report = judged(world, &set(strong), &config);
+    for name in
+        ["spectra mean/EE", "spectra spread/EE", "pixels mean/Q", "covariance/mode variances"]
+    {
+        assert!(failed(&report, "").contains(&name), "{name}\n{}", lines(&report));
+    }
+}
