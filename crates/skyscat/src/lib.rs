@@ -20,12 +20,13 @@
 //!
 //! What it is not: code of its own. Use it to depend on everything at once; each
 //! crate can also be used alone. The `emulator` feature (default) brings the
-//! whole chain; without it only geometry, transforms and files are built.
+//! whole chain; without it only geometry, transforms, files and the judge are built.
 
 pub use skyscat_harmonic as harmonic;
 pub use skyscat_healpix as healpix;
 pub use skyscat_io as io;
 pub use skyscat_num as num;
+pub use skyscat_validation as validation;
 
 #[cfg(feature = "emulator")]
 pub use skyscat_autodiff as autodiff;

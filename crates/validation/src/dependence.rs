@@ -158,9 +158,9 @@ pub fn independence(
     // Σ over pairs i < j of ρ and ρ², from sums and second moments.
     let all = par.install(|| pair_sums(unit.view()));
     let batches = unit.axis_chunks_iter(Axis(0), batch);
-    let within = batches.map(|maps| pair_sums(maps)).fold((0, 0.0, 0.0), |sum, part| {
-        (sum.0 + part.0, sum.1 + part.1, sum.2 + part.2)
-    });
+    let within = batches
+        .map(|maps| pair_sums(maps))
+        .fold((0, 0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1, sum.2 + part.2));
     let between = (all.0 - within.0, all.1 - within.1, all.2 - within.2);
     let (within, between) = (scores(within, d), scores(between, d));
     let freedom = 1.0 / within.pairs as f64 + 1.0 / between.pairs as f64;
@@ -180,11 +180,8 @@ fn pair_sums(unit: ArrayView2<'_, f64>) -> (usize, f64, f64) {
     let (n, d) = unit.dim();
     let sum = unit.sum_axis(Axis(0));
     let unit = unit.as_standard_layout();
-    let moment = if n < d {
-        product(unit.view(), unit.t())
-    } else {
-        product(unit.t(), unit.view())
-    };
+    let moment =
+        if n < d { product(unit.view(), unit.t()) } else { product(unit.t(), unit.view()) };
     let square: f64 = moment.iter().map(|v| v * v).sum();
     (n * (n - 1) / 2, 0.5 * (sum.dot(&sum) - n as f64), 0.5 * (square - n as f64))
 }

@@ -26,7 +26,11 @@ impl PixelBins {
     pub fn of(reference: &MapSet, bins: usize, width: f64) -> Result<Self> {
         if bins < 3 || !(width > 0.0 && width.is_finite()) {
             let (name, given) = ("pixel bins", format!("{bins} of ±{width} σ"));
-            return Err(ValidationError::Setting { name, given, allowed: "3 or more of width > 0" });
+            return Err(ValidationError::Setting {
+                name,
+                given,
+                allowed: "3 or more of width > 0",
+            });
         }
         let data = reference.data();
         let mut edges = Vec::new();

@@ -137,7 +137,8 @@ pub struct Verdict {
 /// Scores without a limit are reported, not judged; a score that could not be measured
 /// fails.
 pub fn judge(scores: &[Score], limits: &Limits) -> Vec<Verdict> {
-    let judged = scores.iter().filter_map(|score| limits.of(&score.name).map(|limit| (score, limit)));
+    let judged =
+        scores.iter().filter_map(|score| limits.of(&score.name).map(|limit| (score, limit)));
     judged
         .map(|(score, limit)| Verdict {
             name: score.name.clone(),

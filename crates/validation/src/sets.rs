@@ -82,4 +82,3 @@ pub(crate) fn batch(maps: ArrayView2<'_, f64>, out: &mut Vec<f64>) {
         }
     }
 }
-

@@ -45,11 +45,8 @@ impl Shrinkage {
             return Err(ValidationError::Variance { what, index: 0, given });
         }
         let square = par.install(|| {
-            let (a, b) = if n <= p {
-                (centred.view(), centred.t())
-            } else {
-                (centred.t(), centred.view())
-            };
+            let (a, b) =
+                if n <= p { (centred.view(), centred.t()) } else { (centred.t(), centred.view()) };
             product(a, b).iter().map(|v| v * v).sum::<f64>() / (n_f * n_f)
         });
         let fourth: f64 = norms.iter().map(|v| v * v).sum();

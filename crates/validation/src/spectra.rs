@@ -65,7 +65,8 @@ pub fn measure_spectra(set: &MapSet, config: HarmonicConfig, par: &Par) -> Resul
             batch(block, &mut slice);
             let mut alm = vec![0.0; plan.alm_len(count)];
             plan.analysis(&slice, &mut alm, iterations, &mut plan.scratch(count));
-            let field = |component| AlmField { values: &alm[..], components: 2, component, batch: count };
+            let field =
+                |component| AlmField { values: &alm[..], components: 2, component, batch: count };
             let mut found = vec![0.0; (lmax + 1) * count];
             for (kind, (_, a, b)) in KINDS.into_iter().enumerate() {
                 spectrum(plan.modes(), SpectrumPower::Two, field(a), field(b), &mut found);

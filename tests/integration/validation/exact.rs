@@ -23,12 +23,12 @@ impl Exact {
             skyscat_tests::skip(test, "no shared folder beside this checkout");
             return None;
         };
-        let offsets: Array1<i32> = ndarray_npy::read_npy(folder.join("W16_indptr_i32.npy")).unwrap();
+        let offsets: Array1<i32> =
+            ndarray_npy::read_npy(folder.join("W16_indptr_i32.npy")).unwrap();
         let columns: Array1<i16> = ndarray_npy::read_npy(folder.join("W16_chunk_i16.npy")).unwrap();
         let weights: Array2<f64> = ndarray_npy::read_npy(folder.join("W16_re_im_f64.npy")).unwrap();
-        let entry = |i: usize| {
-            (columns[i] as usize, Complex64::new(weights[[i, 0]], weights[[i, 1]]))
-        };
+        let entry =
+            |i: usize| (columns[i] as usize, Complex64::new(weights[[i, 0]], weights[[i, 1]]));
         let range = |p: usize| offsets[p] as usize..offsets[p + 1] as usize;
         Some(Self { rows: (0..PIXELS).map(|p| range(p).map(entry).collect()).collect() })
     }
@@ -40,8 +40,7 @@ impl Exact {
             let stream = Seed(2025).stream("exact-maps").index(set, member as u64);
             let normals = stream.normals(2 * COLUMNS);
             let scale = SIGMA * std::f64::consts::SQRT_2;
-            let z: Vec<_> =
-                normals.chunks(2).map(|n| scale * Complex64::new(n[0], n[1])).collect();
+            let z: Vec<_> = normals.chunks(2).map(|n| scale * Complex64::new(n[0], n[1])).collect();
             for (pixel, row) in self.rows.iter().enumerate() {
                 let sum: Complex64 = row.iter().map(|&(c, w)| w * z[c]).sum();
                 (map[[0, pixel]], map[[1, pixel]]) = (sum.re, sum.im);

@@ -104,8 +104,7 @@ impl SpinFields {
         let at = 2 * pixel * self.batch + map;
         let read = |field: &[f64]| Complex64::new(field[at], field[at + self.batch]) / sigma;
         let (p, raised, lowered) = (read(&self.p), read(&self.raised), read(&self.lowered));
-        let (up, down, laplace) =
-            (read(&self.raised2), read(&self.lowered2), read(&self.laplace));
+        let (up, down, laplace) = (read(&self.raised2), read(&self.lowered2), read(&self.laplace));
         let theta = -0.5 * (raised + lowered);
         let phi = 0.5 * I * (raised - lowered);
         So3Derivatives {

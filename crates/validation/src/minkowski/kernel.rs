@@ -38,14 +38,17 @@ impl Ratios {
         ];
         let h33 = -2.0 * f;
         let square = g1 * g1 + g2 * g2 + g3 * g3;
-        let along = g1 * g1 * h11 + g2 * g2 * h22 + g3 * g3 * h33
+        let along = g1 * g1 * h11
+            + g2 * g2 * h22
+            + g3 * g3 * h33
             + 2.0 * (g1 * g2 * h12 + g1 * g3 * h13 + g2 * g3 * h23);
         let adjugate = g1 * g1 * (h22 * h33 - h23 * h23)
             + g2 * g2 * (h11 * h33 - h13 * h13)
             + g3 * g3 * (h11 * h22 - h12 * h12)
-            + 2.0 * (g1 * g2 * (h13 * h23 - h12 * h33)
-                + g1 * g3 * (h12 * h23 - h13 * h22)
-                + g2 * g3 * (h12 * h13 - h11 * h23));
+            + 2.0
+                * (g1 * g2 * (h13 * h23 - h12 * h33)
+                    + g1 * g3 * (h12 * h23 - h13 * h22)
+                    + g2 * g3 * (h12 * h13 - h11 * h23));
         let inverse2 = 1.0 / square;
         let norm = square.sqrt();
         // n = ∇f/|∇f|: the last one is adj(H) along ∇f over |∇f|³.
@@ -130,10 +133,8 @@ fn add_volume(
         || {
             let rows = f.iter_mut().zip(g1.iter_mut()).zip(g2.iter_mut()).zip(g3.iter_mut());
             for ((((f, g1), g2), g3), turn) in rows.zip(turn.iter()) {
-                let (re, im) = (
-                    d.p.re * turn.re - d.p.im * turn.im,
-                    d.p.re * turn.im + d.p.im * turn.re,
-                );
+                let (re, im) =
+                    (d.p.re * turn.re - d.p.im * turn.im, d.p.re * turn.im + d.p.im * turn.re);
                 *f = re;
                 [*g1, *g2, *g3] = ratios.densities(re, im);
             }
@@ -153,10 +154,7 @@ fn add_volume(
 }
 
 /// Sums over all pixels of the roots.
-pub(super) fn roots(
-    pixels: impl Iterator<Item = So3Derivatives>,
-    thresholds: &[f64],
-) -> Vec<f64> {
+pub(super) fn roots(pixels: impl Iterator<Item = So3Derivatives>, thresholds: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0; 4 * thresholds.len()];
     pixels.for_each(|d| add_roots(&d, thresholds, &mut sums));
     sums

@@ -1,8 +1,8 @@
 //! The four functionals of f(n, ψ) = Re(P e^{−2iψ}) on the rotations.
 
+use super::MinkowskiConfig;
 use super::derivatives::{Ladder, SpinFields};
 use super::kernel::{Bins, roots, volume};
-use super::MinkowskiConfig;
 use crate::error::{Result, ValidationError};
 use crate::sets::{batch, check_qu_ring, matrix};
 use crate::table::LabelledTable;
@@ -85,7 +85,9 @@ impl So3Functionals {
                 let mut fields = ladder.fields(&alm);
                 // The field itself is the map; its derivatives are those of its modes.
                 fields.p.copy_from_slice(&slice);
-                for (mut row, found) in out.rows_mut().into_iter().zip(self.measure(&fields, count)?) {
+                for (mut row, found) in
+                    out.rows_mut().into_iter().zip(self.measure(&fields, count)?)
+                {
                     row.assign(&ndarray::ArrayView1::from(&found));
                 }
             }

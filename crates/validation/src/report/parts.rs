@@ -33,9 +33,11 @@ pub(super) struct Judge<'a, 'c> {
 
 impl<'a, 'c> Judge<'a, 'c> {
     pub(super) fn new(sets: Sets<'a>, config: &'c ValidationConfig, par: &'c Par) -> Result<Self> {
-        for (score, set) in
-            [("the reference", sets.reference), ("a verdict", sets.emulated), ("inputs", sets.inputs)]
-        {
+        for (score, set) in [
+            ("the reference", sets.reference),
+            ("a verdict", sets.emulated),
+            ("inputs", sets.inputs),
+        ] {
             check_qu_ring("validation", set)?;
             if set.n_maps() < 4 {
                 let given = set.n_maps();
@@ -53,7 +55,11 @@ impl<'a, 'c> Judge<'a, 'c> {
                 let p = self.reference.ncols();
                 if exact.dim() != (p, p) {
                     let (given, allowed) = (exact.shape().to_vec(), vec![p, p]);
-                    return Err(ValidationError::Shape { what: "the exact covariance", given, allowed });
+                    return Err(ValidationError::Shape {
+                        what: "the exact covariance",
+                        given,
+                        allowed,
+                    });
                 }
                 check_covariance("the exact covariance", exact)?;
                 (exact, None)
@@ -192,7 +198,10 @@ impl<'a, 'c> Judge<'a, 'c> {
         }
         match (&report.eigenvalues, &report.chi2) {
             (Some(ratios), Some(chi2)) => {
-                let ratio = Score::measured("covariance/eigenvalues", ratios.log_rms / (2.0 * asked).sqrt());
+                let ratio = Score::measured(
+                    "covariance/eigenvalues",
+                    ratios.log_rms / (2.0 * asked).sqrt(),
+                );
                 scores.push(ratio.expecting(1.0).remarking(remark));
                 // The inverse of a sample covariance is too large by about d/n.
                 let excess = (chi2.mean - report.chi2_reference.mean) / (d as f64 * asked);
@@ -210,7 +219,11 @@ impl<'a, 'c> Judge<'a, 'c> {
         }
     }
 
-    fn baseline(&self, truth: ReferenceCovariance<'_>, modes: &Eigenmodes) -> Result<InputBaseline> {
+    fn baseline(
+        &self,
+        truth: ReferenceCovariance<'_>,
+        modes: &Eigenmodes,
+    ) -> Result<InputBaseline> {
         let par = self.par;
         let n = self.inputs.nrows();
         let mut sample = SampleCovariance::of(self.inputs.view(), par)?;
