@@ -18,11 +18,9 @@ pub struct ReferenceCovariance<'a> {
     pub n_maps: Option<usize>,
 }
 
-impl ReferenceCovariance<'_> {
-    /// 1/ν summed over both samples, where ν = n − 1.
-    pub(crate) fn inverse_freedom(&self, n_maps: usize) -> f64 {
-        1.0 / (n_maps - 1) as f64 + self.n_maps.map_or(0.0, |n| 1.0 / (n - 1) as f64)
-    }
+/// 1/ν summed over both samples, where ν = n − 1.
+pub(crate) fn inverse_freedom(n_maps: usize, n_reference: Option<usize>) -> f64 {
+    1.0 / (n_maps - 1) as f64 + n_reference.map_or(0.0, |n| 1.0 / (n - 1) as f64)
 }
 
 /// Distances of a sample covariance from the reference, with what sampling explains.
@@ -87,7 +85,7 @@ pub fn compare_covariances(
         });
         let logs: Vec<f64> = (0..p).map(|i| (found[[i, i]] / wanted[[i, i]]).ln()).collect();
         let mean = |f: &dyn Fn(&f64) -> f64| logs.iter().map(f).sum::<f64>() / p as f64;
-        let inverse = reference.inverse_freedom(sample.n_maps);
+        let inverse = inverse_freedom(sample.n_maps, reference.n_maps);
         Ok(CovarianceScores {
             n_maps: sample.n_maps,
             log_variance_rms: mean(&|v| v * v).sqrt(),

@@ -62,7 +62,8 @@ pub use minkowski::{
     gaussian_v0, scalar_mu, so3_derivatives,
 };
 pub use modes::{
-    EigenvalueRatios, ModeScores, compare_on_modes, eigenvalue_ratios, reduced_chi2, whiten,
+    EigenvalueRatios, ModeScores, compare_on_modes, eigenvalue_ratios, reduced_chi2,
+    stein_expected, whiten,
 };
 pub use pdf::PixelBins;
 pub use report::{Chi2Scores, InputBaseline, NamedTest, Report, Sets, ValidationConfig, validate};

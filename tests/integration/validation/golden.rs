@@ -7,9 +7,10 @@ use skyscat_num::{Par, Seed};
 use skyscat_tests::{golden, reals, relative_error};
 use skyscat_validation::{
     CovarianceSums, Eigenmodes, HarmonicConfig, LabelledTable, LeadingConfig, PixelBins,
-    ReferenceCovariance, Residuals, SampleCovariance, Shrinkage, compare_covariances,
-    compare_on_modes, energy_distance, hartlap_factor, independence, kolmogorov_smirnov,
-    leading_modes, measure_spectra, rank_sum, reduced_chi2, reference, zoom,
+    ReferenceCovariance, Residuals, SampleCovariance, Shrinkage, ValidationError,
+    compare_covariances, compare_on_modes, energy_distance, hartlap_factor, independence,
+    kolmogorov_smirnov, leading_modes, measure_spectra, rank_sum, reduced_chi2, reference, whiten,
+    zoom,
 };
 use std::fs::File;
 
@@ -178,18 +179,57 @@ fn divergences_match_numpy() {
     let truth = array_of(&mut npz, "truth");
     let modes = Eigenmodes::all(truth.view(), &par()).unwrap().first("truth", 8).unwrap();
     let maps = array_of(&mut npz, "many");
-    let sample = SampleCovariance::of(maps.view(), &par()).unwrap();
-    let found = compare_on_modes(sample.covariance.view(), &modes, 1.0 / 89.0, &par()).unwrap();
+    let white = whiten(&modes, maps.view(), &par()).unwrap();
+    let found = compare_on_modes(white.view(), None, &par()).unwrap();
     assert_close("Stein", &[found.stein.unwrap()], &reals(&mut npz, "stein"));
     let kl = [found.kl_to_reference.unwrap()];
     assert_close("KL", &kl, &reals(&mut npz, "kl_to_reference"));
-    // The truth is at no distance from itself.
-    let none = compare_on_modes(truth.view(), &modes, 1.0 / 89.0, &par()).unwrap();
+    // Against a measured reference, of which only directions enter.
+    let other = white.mapv(|v| 3.0 * v);
+    let found = compare_on_modes(other.view(), Some(white.view()), &par()).unwrap();
+    let expected = [8.0 * (9.0 - 1.0 - 9.0_f64.ln())];
+    assert_close("three times as strong", &[found.stein.unwrap()], &expected);
+    assert_close("in every mode", &[found.log_variance_rms], &[9.0_f64.ln()]);
+    assert_eq!((found.n_maps, found.n_reference), (90, Some(90)));
+    // Nothing is at no distance from itself.
+    let none = compare_on_modes(white.view(), Some(white.view()), &par()).unwrap();
     assert!(none.stein.unwrap().abs() < 1e-12 && none.log_variance_rms < 1e-13);
     // Fewer maps than modes: no density, no divergence.
-    let few = SampleCovariance::of(maps.select(Axis(0), &[0, 1, 2, 3]).view(), &par()).unwrap();
-    let few = compare_on_modes(few.covariance.view(), &modes, 1.0 / 3.0, &par()).unwrap();
-    assert_eq!((few.stein, few.stein_expected, few.kl_to_reference), (None, None, None));
+    let few = white.select(Axis(0), &[0, 1, 2, 3]);
+    let none = compare_on_modes(few.view(), None, &par()).unwrap();
+    assert_eq!((none.stein, none.stein_expected, none.kl_to_reference), (None, None, None));
+    let singular = compare_on_modes(white.view(), Some(few.view()), &par());
+    assert!(matches!(singular, Err(ValidationError::RankDeficient { asked: 8, rank: 3, .. })));
+}
+
+/// What sampling alone gives on modes, by drawing it.
+#[test]
+fn expectations_on_modes_are_those_of_draws() {
+    let normals = |member: u64, maps: usize| {
+        let numbers = Seed(5).stream("expectations").index(0, member).normals(12 * maps);
+        Array2::from_shape_vec((maps, 12), numbers).unwrap()
+    };
+    let (mut losses, mut variances) = ([0.0; 2], [0.0; 2]);
+    let mut expected = None;
+    const ROUNDS: u64 = 300;
+    for round in 0..ROUNDS {
+        let (ours, theirs) = (normals(2 * round, 80), normals(2 * round + 1, 120));
+        let exact = compare_on_modes(ours.view(), None, &par()).unwrap();
+        let found = compare_on_modes(ours.view(), Some(theirs.view()), &par()).unwrap();
+        for (i, scores) in [&exact, &found].into_iter().enumerate() {
+            losses[i] += scores.stein.unwrap() / ROUNDS as f64;
+            variances[i] += scores.log_variance_rms.powi(2) / ROUNDS as f64;
+        }
+        expected = Some([exact, found]);
+    }
+    for (i, scores) in expected.unwrap().iter().enumerate() {
+        // 78 independent numbers a round: the mean loss is good to √(2/78/300) = 0.9 %,
+        // the mean square of 12 variances to √(2/12/300) = 2.4 %.
+        let loss = losses[i] / scores.stein_expected.unwrap();
+        assert!((loss - 1.0).abs() < 0.04, "{loss}");
+        let variance = variances[i] / scores.log_variance_expected.powi(2);
+        assert!((variance - 1.0).abs() < 0.1, "{variance}");
+    }
 }
 
 #[test]
