@@ -18,11 +18,9 @@ pub struct ReferenceCovariance<'a> {
     pub n_maps: Option<usize>,
 }
 
-impl ReferenceCovariance<'_> {
-    /// 1/ν summed over both samples, where ν = n − 1.
-    pub(crate) fn inverse_freedom(&self, n_maps: usize) -> f64 {
-        1.0 / (n_maps - 1) as f64 + self.n_maps.map_or(0.0, |n| 1.0 / (n - 1) as f64)
-    }
+/// 1/ν summed over both samples, where ν = n − 1.
+pub(crate) fn inverse_freedom(n_maps: usize, n_reference: Option<usize>) -> f64 {
+    1.0 / (n_maps - 1) as f64 + n_reference.map_or(0.0, |n| 1.0 / (n - 1) as f64)
 }
 
 /// Distances of a sample covariance from the reference, with what sampling explains.
@@ -65,15 +63,19 @@ pub fn compare_covariances(
         check_covariance("the sample covariance", found)?;
         check_covariance("the reference covariance", wanted)?;
         let p = found.nrows();
-        let deviations = [found, wanted].map(|c| c.diag().mapv(f64::sqrt));
-        let inverse: Vec<_> = deviations.iter().map(|d| d.mapv(f64::recip)).collect();
+        let (found, wanted) = (found.as_standard_layout(), wanted.as_standard_layout());
+        let inverse =
+            [&found, &wanted].map(|c| c.diag().iter().map(|v| 1.0 / v.sqrt()).collect::<Vec<_>>());
         // Below the diagonal: Σ R_ref², Σ (R − R_ref)², Σ (1 − R_ref²)².
         let [norm, error, noise] = sum_rows(p, |i| {
-            let (found, wanted) = (found.row(i), wanted.row(i));
+            let rows =
+                [&found, &wanted].map(|c| &c.as_slice().expect("standard layout")[i * p..][..i]);
+            let pairs = rows[0].iter().zip(rows[1]);
+            let scales = inverse[0].iter().zip(&inverse[1]);
             let mut sums = [0.0; 3];
-            for j in 0..i {
-                let r = found[j] * (inverse[0][i] * inverse[0][j]);
-                let reference = wanted[j] * (inverse[1][i] * inverse[1][j]);
+            for ((found, wanted), (own, other)) in pairs.zip(scales) {
+                let r = found * (inverse[0][i] * own);
+                let reference = wanted * (inverse[1][i] * other);
                 let square = reference * reference;
                 sums[0] += square;
                 sums[1] += (r - reference) * (r - reference);
@@ -83,7 +85,7 @@ pub fn compare_covariances(
         });
         let logs: Vec<f64> = (0..p).map(|i| (found[[i, i]] / wanted[[i, i]]).ln()).collect();
         let mean = |f: &dyn Fn(&f64) -> f64| logs.iter().map(f).sum::<f64>() / p as f64;
-        let inverse = reference.inverse_freedom(sample.n_maps);
+        let inverse = inverse_freedom(sample.n_maps, reference.n_maps);
         Ok(CovarianceScores {
             n_maps: sample.n_maps,
             log_variance_rms: mean(&|v| v * v).sqrt(),

@@ -120,8 +120,9 @@ impl Eigenmodes {
 
 /// All modes of a symmetric matrix, of which faer reads the lower half.
 ///
-/// The matrix is first brought near 1 by a power of two, which costs no bit: faer 0.24.4
-/// loses eigenvectors of matrices of the size of map units squared (1e-16 and below).
+/// The matrix is first brought near 1 by a power of two, which costs no bit: of one of
+/// the size of map units squared (1e-17) faer 0.24.4 leaves residuals of 2e-6 of the
+/// largest eigenvalue, of the same one near 1 5e-16.
 pub(crate) fn decompose(matrix: ArrayView2<'_, f64>) -> Eigenmodes {
     let n = matrix.nrows();
     let largest = matrix.iter().fold(0.0_f64, |largest, v| largest.max(v.abs()));

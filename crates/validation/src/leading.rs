@@ -87,16 +87,13 @@ impl<'a> Krylov<'a> {
             while self.basis.nrows() + self.next.nrows() <= subspace && self.next.nrows() > 0 {
                 self.expand();
             }
-            let exhausted = self.next.nrows() == 0;
             self.restart(modes + 2 * block);
             let found = self.ritz();
-            // Exhausted: the matrix maps the subspace into itself, so no mode is missing.
-            if exhausted || found.rank() >= modes {
-                let found = found.first("the covariance", modes)?;
-                worst = self.residual(&found);
-                if worst <= tolerance {
-                    return Ok(found);
-                }
+            // Beyond the rank there is only rounding, which never converges.
+            let known = found.first("the covariance", found.rank().clamp(1, modes))?;
+            worst = self.residual(&known);
+            if worst <= tolerance {
+                return found.first("the covariance", modes);
             }
         }
         let what = "leading modes";

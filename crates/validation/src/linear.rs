@@ -81,6 +81,10 @@ pub(crate) fn mirror(square: &mut Array2<f64>) {
 /// # Errors
 /// [`ValidationError::NotFinite`].
 pub(crate) fn check_finite(what: &'static str, array: ArrayView2<'_, f64>) -> Result<()> {
+    // A sum is finite only if all are (or overflows, and is looked at again).
+    if array.sum().is_finite() {
+        return Ok(());
+    }
     match array.indexed_iter().find(|(_, v)| !v.is_finite()) {
         Some(((row, column), _)) => Err(ValidationError::NotFinite { what, row, column }),
         None => Ok(()),
@@ -106,6 +110,8 @@ pub fn check_covariance(what: &'static str, matrix: ArrayView2<'_, f64>) -> Resu
     if let Some((index, &given)) = diagonal.iter().enumerate().find(|(_, v)| **v <= 0.0) {
         return Err(ValidationError::Variance { what, index, given });
     }
+    let matrix = matrix.as_standard_layout();
+    let numbers = matrix.as_slice().expect("standard layout");
     // In bands of rows, so that columns are read in pieces and not number by number.
     const HIGH: usize = 32;
     let worst = (0..rows.div_ceil(HIGH)).into_par_iter().map(|band| {
@@ -113,10 +119,10 @@ pub fn check_covariance(what: &'static str, matrix: ArrayView2<'_, f64>) -> Resu
         let last = rows.min((band + 1) * HIGH);
         for column in 0..last {
             for row in (band * HIGH).max(column + 1)..last {
-                let scale = (diagonal[row] * diagonal[column]).sqrt();
-                let off = (matrix[[row, column]] - matrix[[column, row]]).abs();
-                if off > 0.0 {
-                    worst = larger(worst, (off / scale, row, column));
+                let off = numbers[row * rows + column] - numbers[column * rows + row];
+                if off != 0.0 {
+                    let scale = (diagonal[row] * diagonal[column]).sqrt();
+                    worst = larger(worst, (off.abs() / scale, row, column));
                 }
             }
         }

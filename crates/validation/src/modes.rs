@@ -1,9 +1,10 @@
 //! Scores on principal components: χ², eigenvalue ratios, Gaussian divergences.
 
-use crate::compare::log_variance_expected;
+use crate::compare::{inverse_freedom, log_variance_expected};
+use crate::covariance::SampleCovariance;
 use crate::eigen::{Eigenmodes, decompose};
 use crate::error::{Result, ValidationError};
-use crate::linear::{check_finite, product};
+use crate::linear::product;
 use crate::special::digamma;
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
@@ -75,76 +76,118 @@ pub fn eigenvalue_ratios(
     Ok(EigenvalueRatios { ratio, log_rms, log_expected: (2.0 * inverse_freedom).sqrt() })
 }
 
-/// A covariance seen on the modes of the reference, and its Gaussian divergences.
+/// A covariance on the modes of the reference, and its Gaussian divergences.
 ///
-/// S = Λ^{−½} V C Vᵀ Λ^{−½} with the reference's modes V and eigenvalues Λ is the
-/// identity if C is the reference; its diagonal has the scatter of χ²_ν/ν, free of the
-/// repulsion that eigenvalues suffer.
+/// S = Λ^{−½} V C Vᵀ Λ^{−½}, with modes V and eigenvalues Λ that are independent of the
+/// maps behind C, has the scatter of a Wishart matrix, free of the repulsion that
+/// eigenvalues suffer. S_ref is the same of the reference: the identity if V and Λ are
+/// those of the exact covariance.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModeScores {
     /// Modes d.
     pub modes: usize,
-    /// Root mean square of ln S_ii.
+    /// Maps behind C.
+    pub n_maps: usize,
+    /// Maps behind S_ref; none if it is exact.
+    pub n_reference: Option<usize>,
+    /// Root mean square of ln(S_ii/S_ii^ref).
     pub log_variance_rms: f64,
-    /// Its expectation for ν degrees of freedom.
+    /// Its expectation.
     pub log_variance_expected: f64,
-    /// Stein loss tr S − ln det S − d; none if S is singular (it is infinite).
+    /// Stein loss tr F − ln det F − d of F = S_ref^{−½} S S_ref^{−½}; none if S is
+    /// singular (it is infinite).
     pub stein: Option<f64>,
-    /// Its expectation d ln(ν/2) − Σ_{i<d} ψ((ν − i)/2); none if ν < d.
+    /// Its expectation ([`stein_expected`]); none if there are too few maps.
     pub stein_expected: Option<f64>,
     /// KL(sample ‖ reference) of zero-mean Gaussians: half the Stein loss, in nats.
     pub kl_from_reference: Option<f64>,
-    /// KL(reference ‖ sample) = ½(tr S⁻¹ + ln det S − d), in nats.
+    /// KL(reference ‖ sample) = ½(tr F⁻¹ + ln det F − d), in nats.
     pub kl_to_reference: Option<f64>,
 }
 
-/// Scores of a covariance on the modes of the reference.
+/// Scores of maps on modes that know nothing of them, from whitened amplitudes.
+///
+/// `sample` and `reference` are amplitudes `(n_maps, d)` divided by √λ ([`whiten`]);
+/// without a reference, the modes are those of the exact covariance and S_ref = 1.
+/// Means are subtracted.
 ///
 /// # Errors
-/// [`ValidationError::Shape`], [`ValidationError::NotFinite`],
-/// [`ValidationError::RankDeficient`] if a mode of the reference has no variance.
+/// [`ValidationError::TooFewMaps`] for fewer than two maps, [`ValidationError::Shape`],
+/// [`ValidationError::NotFinite`], [`ValidationError::RankDeficient`] if the reference has
+/// no more maps than modes.
 pub fn compare_on_modes(
-    covariance: ArrayView2<'_, f64>,
-    reference: &Eigenmodes,
-    inverse_freedom: f64,
+    sample: ArrayView2<'_, f64>,
+    reference: Option<ArrayView2<'_, f64>>,
     par: &Par,
 ) -> Result<ModeScores> {
-    check_modes(reference)?;
-    let (p, d) = (reference.vectors.ncols(), reference.len());
-    if covariance.dim() != (p, p) {
-        let (given, allowed) = (covariance.shape().to_vec(), vec![p, p]);
-        return Err(ValidationError::Shape { what: "the covariance", given, allowed });
+    let d = sample.ncols();
+    let own = SampleCovariance::of(sample, par)?;
+    let theirs = reference.map(|maps| SampleCovariance::of(maps, par)).transpose()?;
+    let mut ratio = own.covariance;
+    let mut logs: Vec<f64> = ratio.diag().iter().map(|s| s.ln()).collect();
+    if let Some(theirs) = &theirs {
+        if theirs.covariance.nrows() != d {
+            let (given, allowed) = (theirs.covariance.shape().to_vec(), vec![d, d]);
+            return Err(ValidationError::Shape { what: "the reference's modes", given, allowed });
+        }
+        logs.iter_mut().zip(theirs.covariance.diag()).for_each(|(log, s)| *log -= s.ln());
+        let root = inverse_root(theirs.covariance.view())?;
+        ratio = par.install(|| product(product(root.view(), ratio.view()).view(), root.view()));
     }
-    check_finite("the covariance", covariance)?;
-    let seen = par.install(|| whitened(covariance, reference));
-    let logs: f64 = seen.diag().iter().map(|s| s.ln().powi(2)).sum();
-    let spectrum = par.install(|| decompose(seen.view()));
+    let spectrum = decompose(ratio.view());
     let sum = |f: &dyn Fn(f64) -> f64| spectrum.values.iter().map(|&s| f(s)).sum::<f64>();
-    let regular = spectrum.rank() == d;
+    let regular = own.n_maps > d && spectrum.rank() == d;
     let log_det = sum(&f64::ln);
     let stein = regular.then(|| sum(&|s| s - 1.0) - log_det);
+    let n_reference = theirs.map(|theirs| theirs.n_maps);
+    let squares: f64 = logs.iter().map(|v| v * v).sum();
     Ok(ModeScores {
         modes: d,
-        log_variance_rms: (logs / d as f64).sqrt(),
-        log_variance_expected: log_variance_expected(inverse_freedom),
+        n_maps: own.n_maps,
+        n_reference,
+        log_variance_rms: (squares / d as f64).sqrt(),
+        log_variance_expected: log_variance_expected(inverse_freedom(own.n_maps, n_reference)),
         stein,
-        stein_expected: stein_expected(d, 1.0 / inverse_freedom),
+        stein_expected: stein_expected(d, own.n_maps, n_reference),
         kl_from_reference: stein.map(|s| 0.5 * s),
         kl_to_reference: regular.then(|| 0.5 * (sum(&|s| 1.0 / s - 1.0) + log_det)),
     })
 }
 
-/// Λ^{−½} V C Vᵀ Λ^{−½}.
-fn whitened(covariance: ArrayView2<'_, f64>, modes: &Eigenmodes) -> Array2<f64> {
-    let image = product(modes.vectors.view(), covariance);
-    let mut seen = product(image.view(), modes.vectors.t());
-    let scales: Vec<f64> = modes.values.iter().map(|v| v.sqrt()).collect();
-    seen.indexed_iter_mut().for_each(|((i, j), s)| *s /= scales[i] * scales[j]);
-    seen
+/// C^{−½} of a regular covariance.
+fn inverse_root(covariance: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    let spectrum = decompose(covariance);
+    let (asked, rank) = (spectrum.len(), spectrum.rank());
+    if rank < asked {
+        let what = "the reference on its modes";
+        return Err(ValidationError::RankDeficient { what, asked, rank });
+    }
+    let mut scaled = spectrum.vectors.clone();
+    for (mut row, value) in scaled.rows_mut().into_iter().zip(&spectrum.values) {
+        row /= value.sqrt();
+    }
+    Ok(product(spectrum.vectors.t(), scaled.view()))
 }
 
-/// Mean Stein loss of a Wishart matrix/ν of ν degrees of freedom in d dimensions.
-pub(crate) fn stein_expected(d: usize, freedom: f64) -> Option<f64> {
-    let terms = (0..d).map(|i| digamma(0.5 * (freedom - i as f64)));
-    (freedom >= d as f64).then(|| d as f64 * (0.5 * freedom).ln() - terms.sum::<f64>())
+/// Mean Stein loss in d dimensions of a sample of n maps against n_ref, or the truth.
+///
+/// For Wishart matrices of ν = n − 1: E ln det S = Σ_{i<d} ψ((ν − i)/2) − d ln(ν/2) and
+/// E S⁻¹ = ν/(ν − d − 1) (Muirhead 1982, §3.2), so that the loss is
+/// d ν_ref/(ν_ref − d − 1) − d + E ln det S_ref − E ln det S. None unless ν ≥ d and
+/// ν_ref > d + 1.
+pub fn stein_expected(modes: usize, n_maps: usize, n_reference: Option<usize>) -> Option<f64> {
+    let d = modes as f64;
+    let log_det = |n: usize| {
+        let freedom = (n - 1) as f64;
+        let terms = (0..modes).map(|i| digamma(0.5 * (freedom - i as f64)));
+        terms.sum::<f64>() - d * (0.5 * freedom).ln()
+    };
+    if n_maps < modes + 1 || n_reference.is_some_and(|n| n <= modes + 2) {
+        return None;
+    }
+    let reference = n_reference.map_or(0.0, |n| {
+        let freedom = (n - 1) as f64;
+        d * freedom / (freedom - d - 1.0) - d + log_det(n)
+    });
+    Some(reference - log_det(n_maps))
 }

@@ -25,7 +25,8 @@ use std::ops::Range;
 pub struct ValidationConfig {
     /// Principal components that scores use.
     pub modes: usize,
-    /// Maps of the reference whose χ² is taken, from the first.
+    /// Maps of the reference whose χ² is taken (of its second half without an exact
+    /// covariance), from the first.
     pub chi2_maps: usize,
     /// Variables whose covariances are kept in the report.
     pub zoom: Option<Range<usize>>,
@@ -141,7 +142,7 @@ pub struct Report {
     pub zoom: Option<[Zoom; 2]>,
     /// Leading eigenvalues; none if there are too few maps.
     pub eigenvalues: Option<EigenvalueRatios>,
-    /// Scores on the modes of the reference.
+    /// Scores on the modes of the exact covariance, or of half the reference.
     pub on_modes: ModeScores,
     /// χ² of reference maps on the emulated set's modes; none if there are too few maps.
     pub chi2: Option<Chi2Scores>,
@@ -179,6 +180,10 @@ impl Report {
 }
 
 /// Judges emulated maps against the reference.
+///
+/// Without an exact covariance, modes are those of the first half of the reference, and
+/// maps are compared on them with its second half: a sample is never judged on modes
+/// that know it.
 ///
 /// The sets are read in place: beside them it holds two covariances (the emulated one,
 /// and that of the reference if no exact one is given), and for a moment that of the

@@ -49,8 +49,8 @@ impl LabelledTable {
             let centre = column.sum() / count;
             let moment = |k: i32| column.iter().map(|v| (v - centre).powi(k)).sum::<f64>() / count;
             let (second, fourth) = (moment(2), moment(4));
-            // A spread that is rounding of the mean is none.
-            let noise = 4.0 * f64::EPSILON * centre.abs();
+            // A spread that is rounding of the mean is none: V0 = ½ at u = 0.
+            let noise = 1e-12 * centre.abs();
             let still = second.sqrt() <= noise;
             mean.push(centre);
             std.push(if still { 0.0 } else { (second * count / (count - 1.0)).sqrt() });

@@ -8,7 +8,7 @@ use skyscat_num::Par;
 use skyscat_tests::{complexes, reals, relative_error, shared_npz};
 use skyscat_validation::{
     HarmonicConfig, MinkowskiConfig, ScalarFunctionals, So3Functionals, So3Method, ValidationError,
-    gaussian_scalar, gaussian_v0, so3_derivatives,
+    gaussian_scalar, gaussian_v0, reference, scalar_mu, so3_derivatives,
 };
 
 fn nside(n: usize) -> Nside {
@@ -77,6 +77,14 @@ fn rotations_match_both_methods() {
             assert_eq!((found.labels[0].as_str(), found.labels.len()), ("V0(-3.00)", 124));
             let expected = reals(&mut npz, name);
             let found = found.values.row(0).to_vec();
+            if method == So3Method::Roots && n == 16 {
+                let (pixels, _) = so3_derivatives(nside(n), 3 * n - 1, &alm).unwrap();
+                for at in [3, 15, 24] {
+                    let literal = reference::so3_functionals(&pixels, 0.2 * (at as f64 - 15.0));
+                    let ours: Vec<f64> = (1..4).map(|v| found[31 * v + at]).collect();
+                    assert_close("literal", &ours, &literal, 1e-12);
+                }
+            }
             for (v, (found, expected)) in found.chunks(31).zip(expected.chunks(31)).enumerate() {
                 assert_close(&format!("{method:?} V{v} {n}"), found, expected, 1e-9);
             }
@@ -142,9 +150,11 @@ fn maps_and_coefficients_agree() {
     }
 }
 
+/// V0 and V1 are pynkowski's; its V2 is measured, not matched: it differentiates twice
+/// through two analyses at lmax = 3 Nside − 1, each wrong by a seventh for single modes.
 #[test]
 fn scalar_functionals_of_a_temperature_map() {
-    for n in [16, 64] {
+    for (n, known) in [(16, 0.130), (64, 0.0126)] {
         let test = "validation::scalar_functionals_of_a_temperature_map";
         let path = format!("fixtures/healpy/spheres_nside{n:03}.npz");
         let Some(mut sphere) = shared_npz(test, &path) else { return };
@@ -155,10 +165,119 @@ fn scalar_functionals_of_a_temperature_map() {
         let t = map.select(Axis(0), &[0]);
         let found = scalar.of_maps(t.view(), &par()).unwrap().values.row(0).to_vec();
         assert_close("V0", &found[..31], &reals(&mut npz, "mfT_V0_0"), 1e-12);
-        for v in 1..3 {
-            let peer = reals(&mut npz, &format!("mfT_V{v}_0"));
-            let error = relative_error(&found[31 * v..][..31], &peer);
-            eprintln!("V{v} {n} {error:e}");
+        assert_close("V1", &found[31..62], &reals(&mut npz, "mfT_V1_0"), 1e-12);
+        let error = relative_error(&found[62..], &reals(&mut npz, "mfT_V2_0"));
+        assert!((error - known).abs() < 0.001, "{error}");
+    }
+}
+
+/// A cubic polynomial on the sphere: its covariant Hessian is eᵢᵀ H eⱼ − (n·∇F) δᵢⱼ.
+#[test]
+fn scalar_functionals_of_a_polynomial_are_exact() {
+    let n = nside(16);
+    let pixels: Vec<[f64; 3]> =
+        (0..n.npix()).map(|p| skyscat_healpix::pix2vec(n, Ordering::Ring, p)).collect();
+    let value = |[x, y, z]: [f64; 3]| x * y * z + 0.7 * z * z * x + 0.4 * y * z + 0.3 * x;
+    let gradient = |[x, y, z]: [f64; 3]| {
+        [y * z + 0.7 * z * z + 0.3, x * z + 0.4 * z, x * y + 1.4 * z * x + 0.4 * y]
+    };
+    let hessian = |[x, y, z]: [f64; 3]| {
+        [[0.0, z, y + 1.4 * z], [z, 0.0, x + 0.4], [y + 1.4 * z, x + 0.4, 1.4 * x]]
+    };
+    let map: Vec<f64> = pixels.iter().map(|&n| value(n)).collect();
+    let count = map.len() as f64;
+    let mean = map.iter().sum::<f64>() / count;
+    let sigma = (map.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
+    let config = MinkowskiConfig {
+        thresholds: (0..9).map(|i| -2.05 + 0.5 * f64::from(i)).collect(),
+        harmonic: HarmonicConfig { lmax: 16, iterations: 20, batch: 1 },
+    };
+    let mut expected = vec![0.0; 27];
+    for (n, f) in pixels.iter().zip(&map) {
+        let f = f / sigma;
+        let [x, y, z] = *n;
+        let r = x.hypot(y);
+        let frame = [[x * z / r, y * z / r, -r], [-y / r, x / r, 0.0]];
+        let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (g, h) = (gradient(*n), hessian(*n));
+        let [f1, f2] = frame.map(|e| dot(e, g) / sigma);
+        let along = |i: usize, j: usize| {
+            let image = h.map(|row| dot(row, frame[j]));
+            (dot(frame[i], image) - if i == j { dot(*n, g) } else { 0.0 }) / sigma
+        };
+        let square = f1 * f1 + f2 * f2;
+        let kappa =
+            (2.0 * f1 * f2 * along(0, 1) - f1 * f1 * along(1, 1) - f2 * f2 * along(0, 0)) / square;
+        for (i, u) in config.thresholds.iter().enumerate() {
+            expected[i] += f64::from(u8::from(f > *u)) / count;
+            if f >= u - 0.25 && f < u + 0.25 {
+                expected[9 + i] += 0.25 * square.sqrt() / (0.5 * count);
+                expected[18 + i] += kappa / (std::f64::consts::TAU * 0.5 * count);
+            }
         }
+    }
+    let scalar = ScalarFunctionals::new(n, config).unwrap();
+    let map = Array2::from_shape_vec((1, 3072), map).unwrap();
+    let found = scalar.of_maps(map.view(), &par()).unwrap().values.row(0).to_vec();
+    for (v, (found, expected)) in found.chunks(9).zip(expected.chunks(9)).enumerate() {
+        // Twenty iterations of the analysis at lmax = Nside leave 1e-13 of a mode.
+        assert_close(&format!("V{v}"), found, expected, 1e-9);
+    }
+    let refused = scalar.of_maps(Array2::zeros((1, 3072)).view(), &par());
+    assert!(matches!(refused, Err(ValidationError::Variance { .. })));
+    let refused = scalar.of_maps(Array2::zeros((1, 12)).view(), &par());
+    assert!(matches!(refused, Err(ValidationError::Shape { .. })));
+}
+
+/// Means over Gaussian fields against theory, within their scatter.
+#[test]
+fn gaussian_fields_follow_theory() {
+    let (n, lmax, maps) = (nside(16), 24, 60);
+    let mut cl = vec![0.0; lmax + 1];
+    (2..=lmax).for_each(|l| cl[l] = 1.0 / (l * l) as f64);
+    let (scalar_plan, spin_plan) =
+        (Plan::<f64>::new(n, lmax, 0).unwrap(), Plan::<f64>::new(n, lmax, 2).unwrap());
+    let (mut t, mut rows) = (Vec::new(), Vec::new());
+    for map in 0..maps {
+        let mut stream = skyscat_num::Seed(6).stream("fields").index(0, map);
+        let spectra =
+            skyscat_harmonic::InputSpectra { tt: &cl, ee: &cl, bb: &cl, ..Default::default() };
+        let alm =
+            skyscat_harmonic::gaussian_alm(spin_plan.modes(), spectra, &mut || stream.normal())
+                .unwrap();
+        let scalar = scalar_plan.synthesis_of(alm.select(Axis(0), &[0]).view()).unwrap();
+        t.extend(scalar.iter().copied());
+        rows.push(
+            alm.axis_iter(Axis(1))
+                .flat_map(|a| [a[1].re, a[1].im, a[2].re, a[2].im])
+                .collect::<Vec<_>>(),
+        );
+    }
+    let config = MinkowskiConfig {
+        // Not 0, where V0 on the rotations is ½ without scatter.
+        thresholds: (0..21).map(|i| -2.1 + 0.2 * f64::from(i)).collect(),
+        harmonic: HarmonicConfig { lmax, iterations: 5, batch: 1 },
+    };
+    let t = Array2::from_shape_vec((maps as usize, 3072), t).unwrap();
+    let scalar = ScalarFunctionals::new(n, config.clone()).unwrap();
+    let summary = scalar.of_maps(t.view(), &par()).unwrap().summary().unwrap();
+    let mu = scalar_mu(&cl);
+    let sigmas =
+        |found: f64, expected: f64, std: f64| (found - expected).abs() * (maps as f64).sqrt() / std;
+    let mut worst = [0.0_f64; 3];
+    for (i, &u) in config.thresholds.iter().enumerate() {
+        for (v, expected) in gaussian_scalar(mu, u).into_iter().enumerate() {
+            let at = 21 * v + i;
+            worst[v] = worst[v].max(sigmas(summary.mean[at], expected, summary.std[at]));
+        }
+        assert!((gaussian_scalar(mu, u)[0] - gaussian_v0(u)).abs() < 1e-16);
+    }
+    // Sixty-three numbers within four and a half of their errors, bins of 0.2 included.
+    assert!(worst.iter().all(|&w| w < 4.5), "{worst:?}");
+    let so3 = So3Functionals::new(n, config.clone(), So3Method::Volume { samples: 24 }).unwrap();
+    let summary = so3.of_alm(&rows, &par()).unwrap().summary().unwrap();
+    for (i, &u) in config.thresholds.iter().enumerate() {
+        let off = sigmas(summary.mean[i], gaussian_v0(u), summary.std[i]);
+        assert!(off < 4.5, "V0({u}) on the rotations: {off}");
     }
 }

@@ -126,7 +126,7 @@ fn outputs_are_never_replaced_in_silence() {
     bench.refused(&format!("emulate --input in.npy --output folder {RUN}"), &words);
     bench.refused(
         &format!("emulate --input in.npy --output folder --overwrite {RUN}"),
-        &["folder", "manifest.json", "allowed is a folder that an emulation wrote"],
+        &["folder", "manifest.json", "allowed is a folder that skyscat wrote"],
     );
     bench.refused(
         &format!("emulate --input in.npy --output nowhere/o.npy {RUN}"),

@@ -32,9 +32,12 @@ fn draws_pass_gaussian_maps_fail_and_everything_is_written() {
     let bench = sets();
     let gaussian = read_npy(&bench.path("gaussian.npy")).unwrap();
     assert_eq!(gaussian.shape(), [400, 2, 192]);
-    // 384 variables of 400 maps; 20 modes.
+    // 384 variables of 400 maps, 20 modes; limits for as many draws as there are.
+    let limits = bench.good("validate --print-limits").stdout;
+    let limits = limits.replace("covariance_draws = 1000", "covariance_draws = 400");
+    std::fs::write(bench.path("limits.toml"), limits).unwrap();
     let base = "validate --reference reference.npy --input input.npy --covariance c.npy \
-                --modes 20 --measured 100 --unit K";
+                --modes 20 --measured 100 --unit K --limits limits.toml";
     let said =
         bench.run(&format!("{base} --emulated draws.npy --gaussian gaussian.npy --report r"));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
@@ -57,7 +60,7 @@ fn draws_pass_gaussian_maps_fail_and_everything_is_written() {
         assert!(bench.bytes(&format!("r/{name}.csv")).len() > 100, "{name}");
     }
     let manifest = Manifest::read(&bench.path("r/manifest.json")).unwrap();
-    assert_eq!(manifest.inputs.len(), 5);
+    assert_eq!(manifest.inputs.len(), 6);
 
     // Judged, Gaussian maps are no draws; the old report is kept unless told otherwise.
     let line = format!("{base} --emulated gaussian.npy --measured 0 --report r");
@@ -90,7 +93,7 @@ fn sets_that_cannot_be_compared_are_refused() {
     let nan = all.replace("draws.npy", "nan.npy");
     bench.refused(&format!("{base} {nan}"), &["nan.npy", "map 3"]);
     let mut covariance = read_npy(&bench.path("c.npy")).unwrap();
-    covariance[[3, 7]] *= 1.5;
+    covariance[[3, 7]] += 0.5 * covariance[[3, 3]];
     let view = covariance.view();
     write_npy(&bench.path("skew.npy"), &view, Precision::F64, Overwrite::Allow).unwrap();
     bench.refused(&format!("{base} {all} --covariance skew.npy"), &["symmetric"]);

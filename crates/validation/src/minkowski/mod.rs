@@ -25,7 +25,7 @@ pub struct MinkowskiConfig {
 impl MinkowskiConfig {
     /// 31 thresholds from −3 to 3, lmax = 3 Nside − 1, three iterations, batches of 8.
     pub fn campeti2025(nside: usize) -> Self {
-        let thresholds = (0..31).map(|i| -3.0 + 0.2 * f64::from(i)).collect();
+        let thresholds = (-15..=15).map(|i| 0.2 * f64::from(i)).collect();
         Self {
             thresholds,
             harmonic: HarmonicConfig { lmax: 3 * nside - 1, iterations: 3, batch: 8 },

@@ -14,8 +14,8 @@ use std::f64::consts::PI;
 /// V0 to V2 of scalar RING maps, with exact covariant derivatives.
 ///
 /// With f = map/σ, σ the map's standard deviation, and thresholds of spacing δ:
-/// V0 = mean[f > u], V1 = ¼ mean(|∇f| 1[u − δ/2 ≤ f < u + δ/2])/δ,
-/// V2 = mean(κ 1[…])/2πδ, κ = (2f₁f₂f₁₂ − f₁²f₂₂ − f₂²f₁₁)/|∇f|² (Carones et al. 2024).
+/// V0 = mean(1{f > u}), V1 = ¼ mean(|∇f| 1{u − δ/2 ≤ f < u + δ/2})/δ,
+/// V2 = mean(κ 1{…})/2πδ, κ = (2f₁f₂f₁₂ − f₁²f₂₂ − f₂²f₁₁)/|∇f|² (Carones et al. 2024).
 #[derive(Debug)]
 pub struct ScalarFunctionals {
     config: MinkowskiConfig,

@@ -1,7 +1,9 @@
 //! The single pieces of a report, and the scores that are drawn from them.
 
 use super::{Chi2Scores, InputBaseline, NamedTest, Report, Sets, ValidationConfig};
-use crate::compare::{ReferenceCovariance, compare_covariances, zoom};
+use crate::compare::{
+    ReferenceCovariance, compare_covariances, inverse_freedom, log_variance_expected, zoom,
+};
 use crate::covariance::SampleCovariance;
 use crate::dependence::{IndependenceScores, independence, memorisation};
 use crate::eigen::Eigenmodes;
@@ -31,6 +33,21 @@ pub(super) struct Judge<'a, 'c> {
     inputs: CowArray<'a, f64, Ix2>,
 }
 
+/// What covariances are compared with, and modes that do not know the maps compared.
+struct Truth<'e> {
+    covariance: ReferenceCovariance<'e>,
+    modes: Eigenmodes,
+    /// Reference maps behind the modes; 0 if these are exact.
+    half: usize,
+}
+
+impl Truth<'_> {
+    /// 1/ν of a sample and of the modes.
+    fn inverse_freedom(&self, n_maps: usize) -> f64 {
+        inverse_freedom(n_maps, (self.half > 0).then_some(self.half))
+    }
+}
+
 impl<'a, 'c> Judge<'a, 'c> {
     pub(super) fn new(sets: Sets<'a>, config: &'c ValidationConfig, par: &'c Par) -> Result<Self> {
         for (score, set) in [
@@ -50,30 +67,22 @@ impl<'a, 'c> Judge<'a, 'c> {
 
     pub(super) fn report(&self) -> Result<Report> {
         let own; // The reference set's covariance, if there is no exact one.
-        let (covariance, n_maps) = match self.sets.exact {
-            Some(exact) => {
-                let p = self.reference.ncols();
-                if exact.dim() != (p, p) {
-                    let (given, allowed) = (exact.shape().to_vec(), vec![p, p]);
-                    return Err(ValidationError::Shape {
-                        what: "the exact covariance",
-                        given,
-                        allowed,
-                    });
-                }
-                check_covariance("the exact covariance", exact)?;
-                (exact, None)
-            }
+        let truth = match self.sets.exact {
+            Some(exact) => self.exact(exact)?,
             None => {
+                // Modes of the first half know nothing of the second.
+                let half = self.reference.nrows() / 2;
+                let first = self.reference.slice_axis(Axis(0), Slice::from(..half));
+                let first = SampleCovariance::of(first, self.par)?.covariance;
+                let modes = self.leading(first.view())?;
+                drop(first);
                 own = SampleCovariance::of(self.reference.view(), self.par)?;
-                (own.covariance.view(), Some(own.n_maps))
+                let (covariance, n_maps) = (own.covariance.view(), Some(own.n_maps));
+                Truth { covariance: ReferenceCovariance { covariance, n_maps }, modes, half }
             }
         };
-        let truth = ReferenceCovariance { covariance, n_maps };
-        let modes = self.leading(covariance)?;
-        let baseline = self.baseline(truth, &modes)?;
         let mut scores = Vec::new();
-        let mut report = self.on_covariance(truth, &modes, baseline, &mut scores)?;
+        let mut report = self.on_covariance(&truth, &mut scores)?;
         report.minkowski = self.minkowski(&mut scores)?;
         report.coefficients = match self.sets.coefficients {
             Some((reference, emulated)) => {
@@ -89,28 +98,33 @@ impl<'a, 'c> Judge<'a, 'c> {
         Ok(report)
     }
 
+    fn exact<'e>(&self, covariance: ArrayView2<'e, f64>) -> Result<Truth<'e>> {
+        let p = self.reference.ncols();
+        if covariance.dim() != (p, p) {
+            let (given, allowed) = (covariance.shape().to_vec(), vec![p, p]);
+            return Err(ValidationError::Shape { what: "the exact covariance", given, allowed });
+        }
+        check_covariance("the exact covariance", covariance)?;
+        let modes = self.leading(covariance)?;
+        let covariance = ReferenceCovariance { covariance, n_maps: None };
+        Ok(Truth { covariance, modes, half: 0 })
+    }
+
     fn leading(&self, covariance: ArrayView2<'_, f64>) -> Result<Eigenmodes> {
         let config = LeadingConfig::of_modes(self.config.modes, self.config.seed);
         leading_modes(covariance, config, self.par)
     }
 
     /// Covariances, modes, and what is measured on them; the rest is added by `report`.
-    fn on_covariance(
-        &self,
-        truth: ReferenceCovariance<'_>,
-        modes: &Eigenmodes,
-        baseline: InputBaseline,
-        scores: &mut Vec<Score>,
-    ) -> Result<Report> {
+    fn on_covariance(&self, truth: &Truth<'_>, scores: &mut Vec<Score>) -> Result<Report> {
         let (config, par) = (self.config, self.par);
+        let baseline = self.baseline(truth)?;
         let sample = SampleCovariance::of(self.emulated.view(), par)?;
-        let inverse = truth.inverse_freedom(sample.n_maps);
-        let covariance = compare_covariances(&sample, truth, par)?;
-        let on_modes = compare_on_modes(sample.covariance.view(), modes, inverse, par)?;
+        let covariance = compare_covariances(&sample, truth.covariance, par)?;
         let zoom = match &config.zoom {
             Some(range) => Some([
                 zoom(sample.covariance.view(), range.clone())?,
-                zoom(truth.covariance, range.clone())?,
+                zoom(truth.covariance.covariance, range.clone())?,
             ]),
             None => None,
         };
@@ -119,13 +133,14 @@ impl<'a, 'c> Judge<'a, 'c> {
             false => None,
         };
         drop(sample);
-        let chi2_reference = self.chi2(modes)?;
-        let chi2 = own_modes.as_ref().map(|own| self.chi2(own)).transpose()?;
-        let ratios = own_modes.as_ref().map(|own| eigenvalue_ratios(own, modes, inverse));
+        let own_modes = own_modes.as_ref();
+        let freedom = truth.inverse_freedom(self.emulated.nrows());
+        let ratios = own_modes.map(|own| eigenvalue_ratios(own, &truth.modes, freedom));
+        let rest = self.reference.slice_axis(Axis(0), Slice::from(truth.half..));
+        let white_reference = whiten(&truth.modes, rest, par)?;
+        let white = whiten(&truth.modes, self.emulated.view(), par)?;
+        let known = truth.covariance.n_maps.map(|_| white_reference.view());
         let (spectra, pdf, mut tests) = self.tables(scores)?;
-        let white = [&self.reference, &self.emulated];
-        let [white_reference, white] = white.map(|maps| whiten(modes, maps.view(), par));
-        let (white_reference, white) = (white_reference?, white?);
         let lengths = |white: &Array2<f64>| -> Vec<f64> {
             white.rows().into_iter().map(|r| r.dot(&r) / r.len() as f64).collect()
         };
@@ -139,14 +154,14 @@ impl<'a, 'c> Judge<'a, 'c> {
         }
         let report = Report {
             n_maps: [self.reference.nrows(), self.emulated.nrows(), self.inputs.nrows()],
-            exact_covariance: truth.n_maps.is_none(),
+            exact_covariance: truth.covariance.n_maps.is_none(),
             seed: config.seed.0,
             covariance,
             zoom,
             eigenvalues: ratios.transpose()?,
-            on_modes,
-            chi2,
-            chi2_reference,
+            on_modes: compare_on_modes(white.view(), known, par)?,
+            chi2: own_modes.map(|own| self.chi2(own, truth.half)).transpose()?,
+            chi2_reference: self.chi2(&truth.modes, truth.half)?,
             baseline,
             spectra,
             coefficients: None,
@@ -169,27 +184,24 @@ impl<'a, 'c> Judge<'a, 'c> {
     }
 
     /// Covariance scores in units of what the limits' number of draws would give.
-    fn covariance_scores(
-        &self,
-        truth: ReferenceCovariance<'_>,
-        report: &Report,
-        scores: &mut Vec<Score>,
-    ) {
+    fn covariance_scores(&self, truth: &Truth<'_>, report: &Report, scores: &mut Vec<Score>) {
         let n = report.n_maps[1];
         let draws = n.max(self.config.limits.covariance_draws);
-        let (own, asked) = (truth.inverse_freedom(n), truth.inverse_freedom(draws));
+        let all = truth.covariance.n_maps;
+        let (own, asked) = (inverse_freedom(n, all), inverse_freedom(draws, all));
+        let on_modes = inverse_freedom(draws, report.on_modes.n_reference);
         let remark = format!("in units of what {draws} reference draws give");
         let mut push = |name: &str, value: f64| {
             scores.push(Score::measured(name, value).expecting(1.0).remarking(remark.clone()));
         };
         let found = &report.covariance;
-        let variance = crate::compare::log_variance_expected(asked);
-        push("covariance/variances", found.log_variance_rms / variance);
+        push("covariance/variances", found.log_variance_rms / log_variance_expected(asked));
         let correlation = found.correlation_expected * (asked / own).sqrt();
         push("covariance/correlations", found.correlation_error / correlation);
-        push("covariance/mode variances", report.on_modes.log_variance_rms / variance);
+        let variances = report.on_modes.log_variance_rms / log_variance_expected(on_modes);
+        push("covariance/mode variances", variances);
         let d = report.on_modes.modes;
-        match (report.on_modes.stein, stein_expected(d, 1.0 / asked)) {
+        match (report.on_modes.stein, stein_expected(d, draws, report.on_modes.n_reference)) {
             (Some(stein), Some(expected)) => push("covariance/Stein loss", stein / expected),
             _ => {
                 let why = format!("{n} maps have no Gaussian density on {d} modes");
@@ -198,16 +210,18 @@ impl<'a, 'c> Judge<'a, 'c> {
         }
         match (&report.eigenvalues, &report.chi2) {
             (Some(ratios), Some(chi2)) => {
-                let ratio = Score::measured(
-                    "covariance/eigenvalues",
-                    ratios.log_rms / (2.0 * asked).sqrt(),
-                );
+                let freedom = truth.inverse_freedom(draws);
+                let ratio = ratios.log_rms / (2.0 * freedom).sqrt();
+                let ratio = Score::measured("covariance/eigenvalues", ratio);
                 scores.push(ratio.expecting(1.0).remarking(remark));
                 // The inverse of a sample covariance is too large by about d/n.
-                let excess = (chi2.mean - report.chi2_reference.mean) / (d as f64 * asked);
+                let excess = (chi2.mean - report.chi2_reference.mean) / (d as f64 * freedom);
                 let remark = format!(
-                    "χ² {:.4} ± {:.4} on {d} modes, in units of d/{draws} above {:.4}",
-                    chi2.mean, chi2.std, report.chi2_reference.mean
+                    "χ² {:.4} ± {:.4} on {d} modes, in units of d/{:.0} above {:.4}",
+                    chi2.mean,
+                    chi2.std,
+                    1.0 / freedom,
+                    report.chi2_reference.mean
                 );
                 scores.push(Score::measured("covariance/chi2", excess).remarking(remark));
             }
@@ -219,35 +233,30 @@ impl<'a, 'c> Judge<'a, 'c> {
         }
     }
 
-    fn baseline(
-        &self,
-        truth: ReferenceCovariance<'_>,
-        modes: &Eigenmodes,
-    ) -> Result<InputBaseline> {
+    fn baseline(&self, truth: &Truth<'_>) -> Result<InputBaseline> {
         let par = self.par;
         let n = self.inputs.nrows();
         let mut sample = SampleCovariance::of(self.inputs.view(), par)?;
-        let scores = compare_covariances(&sample, truth, par)?;
+        let scores = compare_covariances(&sample, truth.covariance, par)?;
         let shrinkage = Shrinkage::ledoit_wolf(self.inputs.view(), par)?;
         shrinkage.apply(&mut sample);
-        let shrunk = compare_covariances(&sample, truth, par)?;
+        let shrunk = compare_covariances(&sample, truth.covariance, par)?;
         drop(sample);
         let own = Eigenmodes::of_maps(self.inputs.view(), self.config.modes.min(n - 1), par)?;
-        let inverse = truth.inverse_freedom(n);
         Ok(InputBaseline {
             sample: scores,
-            eigenvalues: eigenvalue_ratios(&own, modes, inverse)?,
-            chi2: self.chi2(&own)?,
+            eigenvalues: eigenvalue_ratios(&own, &truth.modes, truth.inverse_freedom(n))?,
+            chi2: self.chi2(&own, truth.half)?,
             shrinkage,
             shrunk,
             hartlap: hartlap_factor(n, self.config.modes).ok(),
         })
     }
 
-    /// χ² of the first reference maps on some modes.
-    fn chi2(&self, modes: &Eigenmodes) -> Result<Chi2Scores> {
-        let count = self.config.chi2_maps.clamp(1, self.reference.nrows());
-        let maps = self.reference.slice_axis(Axis(0), Slice::from(..count));
+    /// χ² on some modes of the first reference maps from `first` on.
+    fn chi2(&self, modes: &Eigenmodes, first: usize) -> Result<Chi2Scores> {
+        let count = self.config.chi2_maps.clamp(1, self.reference.nrows() - first);
+        let maps = self.reference.slice_axis(Axis(0), Slice::from(first..first + count));
         let values = reduced_chi2(modes, maps, self.par)?;
         let mean = values.iter().sum::<f64>() / count as f64;
         let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
