@@ -320,6 +320,9 @@ pub(crate) enum PlotCommand {
     /// How the loss of an emulation and its terms fell
     #[command(after_help = PLOT_HISTORY_EXAMPLES)]
     History(PlotCurveArgs),
+    /// What the wavelets of each scale let through, measured on white noise
+    #[command(after_help = PLOT_FILTERS_EXAMPLES)]
+    Filters(PlotFiltersArgs),
 }
 
 #[derive(Args)]
@@ -367,6 +370,35 @@ pub(crate) struct PlotMatrixArgs {
     #[command(flatten)]
     pub(crate) common: Common,
 }
+
+#[derive(Args)]
+pub(crate) struct PlotFiltersArgs {
+    /// Nside of the finest scale
+    #[arg(long, default_value_t = 64)]
+    pub(crate) nside: usize,
+    /// White-noise maps
+    #[arg(long, default_value_t = 100)]
+    pub(crate) maps: usize,
+    /// Seed of the maps
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    #[command(flatten)]
+    pub(crate) replace: Replace,
+    #[command(flatten)]
+    pub(crate) plot: PlotSection,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const PLOT_FILTERS_EXAMPLES: &str = "\
+Examples:
+  skyscat plot filters --output filters.png
+  skyscat plot filters --nside 16 --maps 20 --output filters.svg
+
+Above, for 3 x 3 and 5 x 5 wavelets, the power of the coefficients of each scale over
+that of the map, summed over orientations; below, its sum over the scales so far.";
 
 const PLOT_MAP_EXAMPLES: &str = "\
 Examples:

@@ -279,6 +279,45 @@ fn the_covariance_of_the_peers_template() {
     assert!((largest / eigenvalues[0] - 1.0).abs() < 1e-9, "{largest:e}");
 }
 
+/// Eigenvalues of C, each once: 2σ² times those of W†W, largest first.
+fn eigenvalues(templates: &Templates) -> Vec<f64> {
+    let parts = templates.to_parts();
+    // Close to 1, for eigenvalue solvers do not like 1e-14.
+    let size = parts.values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let mut gram = faer::Mat::<faer::c64>::zeros(parts.chunks, parts.chunks);
+    for range in parts.indptr.windows(2).map(|w| w[0] as usize..w[1] as usize) {
+        // V_Q = (·, Re W, −Im W), V_U = (·, Im W, Re W).
+        let w = |e: usize| {
+            faer::c64::new(parts.values[[e, 1, 1]] / size, parts.values[[e, 2, 1]] / size)
+        };
+        for a in range.clone() {
+            let (row, conjugate) = (parts.columns[a] as usize, w(a).conj());
+            for b in range.start..=a {
+                gram[(row, parts.columns[b] as usize)] += conjugate * w(b);
+            }
+        }
+    }
+    let mut values = gram.self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
+    values.reverse();
+    values.iter().map(|v| 2.0 * SIGMA * SIGMA * size * size * v).collect()
+}
+
+#[test]
+fn every_eigenvalue_is_the_fixtures() {
+    let test = "every_eigenvalue_is_the_fixtures";
+    let (Some(peer), Some(year)) = (peer(test), year(test)) else { return };
+    let Some(mut npz) = shared_npz(test, &format!("{FOLDER}/C_checks.npz")) else { return };
+    let wanted = reals(&mut npz, "eig_each_doubly_degenerate");
+    let own = eigenvalues(&as_templates(&peer));
+    // Backward stable: errors are some n ε of the largest one.
+    assert!(relative_error(&own, &wanted) < 2208.0 * f64::EPSILON);
+    // Weyl: no eigenvalue moves by more than 2 ‖ΔW‖ ‖W‖, 1e-4 in the norm of both.
+    let ours = eigenvalues(&year.templates);
+    assert!(relative_error(&ours, &wanted) < 2e-4);
+    let shifted: Vec<f64> = wanted.iter().skip(1).chain(&wanted[..1]).copied().collect();
+    assert!(relative_error(&ours, &shifted) > 2e-4, "must fail: one place on");
+}
+
 #[test]
 fn the_covariance_of_the_year() {
     let test = "the_covariance_of_the_year";

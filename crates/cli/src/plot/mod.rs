@@ -1,5 +1,6 @@
 //! `skyscat plot`: figures of maps, spectra, matrices and histories.
 
+mod filters;
 mod history;
 mod map;
 mod matrix;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: PlotCommand) -> Result<Ending> {
         PlotCommand::Spectra(args) => spectra::run(args),
         PlotCommand::Matrix(args) => matrix::run(args),
         PlotCommand::History(args) => history::run(args),
+        PlotCommand::Filters(args) => filters::run(args),
     }
 }
 

@@ -104,6 +104,7 @@ fn every_command_has_help_with_examples() {
         "plot spectra",
         "plot matrix",
         "plot history",
+        "plot filters",
         "gaussian",
         "validate",
     ] {
@@ -134,6 +135,9 @@ fn spectra_matrices_and_histories_become_figures() {
     bench.refused("plot matrix --input cov.npy --zoom 5,7 --output x.png", &["--zoom", "6"]);
     bench.refused("plot matrix --input in.npy --output x.png", &["in.npy", "matrices"]);
     bench.refused("plot spectra --input in.npy --output x.png", &["in.npy"]);
+    bench.good("plot filters --nside 4 --maps 2 --output filters.svg");
+    bench.refused("plot filters --nside 5 --output x.png", &["--nside", "5"]);
+    bench.refused("plot filters --maps 0 --output x.png", &["--maps 0"]);
     bench.refused("plot history --input cl.svg --output x.png", &["cl.svg"]);
     bench.refused(
         "plot map --input in.npy --projection gnomonic --centre 0,95 --output x.png",
