@@ -176,7 +176,7 @@ pub(crate) struct ValidateArgs {
     pub(crate) validate: ValidateSection,
     #[command(flatten)]
     pub(crate) replace: Replace,
-    /// Print the program's own limits as TOML, and do nothing else
+    /// Print the limits as TOML, and do nothing else
     #[arg(long, help_heading = "Validation")]
     pub(crate) print_limits: bool,
     #[command(flatten)]
@@ -190,7 +190,7 @@ Examples:
   skyscat validate --reference reference.npy --emulated emulated.npy --input maps.npy \\
       --covariance covariance.npy --report report
   skyscat validate --config run.toml --gaussian gaussian.npy --report report
-  skyscat validate --print-limits > limits.toml
+  skyscat validate --limits sampling --print-limits > limits.toml
 
 The folder holds report.html (one page that needs nothing else), every figure as PNG and
 SVG, and every number as JSON and CSV. Exit code 0: all scores are within their limits;

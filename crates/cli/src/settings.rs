@@ -268,9 +268,10 @@ pub(crate) struct ValidateSection {
     /// Folder that is made for the report
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
-    /// Limits of the scores as TOML [default: those of the program, see --print-limits]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) limits: Option<PathBuf>,
+    /// Limits of the scores: inputs (what so few inputs can teach), sampling (what draws
+    /// of the truth keep), or a TOML FILE [default: inputs]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) limits: Option<String>,
     /// Principal components that scores use [default: 150]
     #[arg(long)]
     pub(crate) modes: Option<usize>,
@@ -399,6 +400,7 @@ pub(crate) fn defaults() -> Settings {
         },
         gaussian: GaussianSection { each: Some(1), seed: None },
         validate: ValidateSection {
+            limits: Some("inputs".to_owned()),
             modes: Some(150),
             batch: Some(10),
             measured: Some(1000),

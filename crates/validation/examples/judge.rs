@@ -4,7 +4,7 @@
 use ndarray::Array3;
 use skyscat_healpix::{MapSet, Ordering};
 use skyscat_num::{Par, Seed};
-use skyscat_validation::{Sets, ValidationConfig, validate};
+use skyscat_validation::{Limits, Sets, ValidationConfig, validate};
 
 /// Nside 4; each pixel shares `shared` of its variance with the one before.
 fn maps(set: u64, count: usize, shared: f64) -> Result<MapSet, Box<dyn std::error::Error>> {
@@ -20,7 +20,7 @@ fn maps(set: u64, count: usize, shared: f64) -> Result<MapSet, Box<dyn std::erro
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (reference, inputs) = (maps(0, 2000, 0.5)?, maps(1, 10, 0.5)?);
-    let preset = ValidationConfig::campeti2025(4, Seed(7));
+    let preset = ValidationConfig::campeti2025(4, Limits::sampling(), Seed(7));
     let config = ValidationConfig { modes: 40, zoom: None, ..preset };
     for (name, emulated) in [("draws", maps(2, 1000, 0.5)?), ("too smooth", maps(3, 1000, 0.6)?)] {
         let sets = Sets {

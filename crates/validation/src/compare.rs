@@ -23,7 +23,7 @@ pub(crate) fn inverse_freedom(n_maps: usize, n_reference: Option<usize>) -> f64 
     1.0 / (n_maps - 1) as f64 + n_reference.map_or(0.0, |n| 1.0 / (n - 1) as f64)
 }
 
-/// Distances of a sample covariance from the reference, with what sampling explains.
+/// Distances of a covariance from the reference, with what sampling explains.
 ///
 /// R is the correlation matrix C_ij/√(C_ii C_jj). Expectations are for Gaussian maps
 /// whose covariance is the reference: a ratio of 1 means as good as independent draws.

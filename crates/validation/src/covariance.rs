@@ -33,7 +33,7 @@ impl SampleCovariance {
     }
 }
 
-/// Running sums of a covariance: memory for one matrix, whatever the number of maps.
+/// Running sums of a covariance: memory for one matrix and any number of maps.
 ///
 /// Maps are counted from the mean of the first block, so that a large common offset
 /// costs no digits. The bits depend on the blocks that are added, on no thread count.

@@ -10,7 +10,7 @@ use skyscat_num::Par;
 /// Rows whose correlations are computed at once.
 const BLOCK: usize = 512;
 
-/// How close emulations come to the inputs, against how close independent maps come.
+/// How close emulations come to the inputs, and how close independent maps do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MemorisationScores {
     /// Largest |correlation| of an emulation with an input.
@@ -23,6 +23,8 @@ pub struct MemorisationScores {
     pub reference_median: f64,
     /// Rank sum of the emulations' largest |correlations| among the references'.
     pub rank_sum: TwoSample,
+    /// How far out the closest emulation is: 1 as the closest reference map.
+    ///
     /// (a − m)/(b − m) with the artanh of the closest emulation's |correlation| (a), the
     /// closest reference map's (b) and the reference's median (m).
     pub closeness: f64,
@@ -94,7 +96,7 @@ pub fn memorisation(
     })
 }
 
-/// Correlations of a kind of pairs of maps, in units of their scatter for independent maps.
+/// Correlations of pairs of maps, in units of their scatter if independent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PairScores {
     /// Number of pairs.

@@ -3,7 +3,7 @@
 use skyscat_harmonic::HarmonicError;
 use skyscat_healpix::HealpixError;
 
-/// A judgement that cannot be made; variants say what was given and what is allowed.
+/// A judgement that cannot be made: what was given and what is allowed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValidationError {

@@ -34,7 +34,7 @@ impl LeadingConfig {
 /// The leading modes of a covariance `(n_variables, n_variables)`.
 ///
 /// Block Lanczos with full reorthogonalisation and restarts by Ritz vectors (Golub &
-/// Van Loan 2013, §10.3.6); the residual of every mode is computed and checked. Where the
+/// Van Loan 2013, §10.3); the residual of every mode is computed and checked. Where the
 /// subspace would hold most of the variables, it decomposes the whole matrix.
 ///
 /// # Errors
@@ -101,7 +101,7 @@ impl<'a> Krylov<'a> {
         Err(ValidationError::NotConverged { what, rounds, given, allowed: tolerance })
     }
 
-    /// Takes the next block into the basis; the one after is its image, made orthogonal.
+    /// Takes the next block into the basis; the one after is its image.
     fn expand(&mut self) {
         let mut image = product(self.next.view(), self.covariance);
         let scale = norm(&image);
@@ -150,7 +150,7 @@ fn norm(rows: &Array2<f64>) -> f64 {
     rows.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// Orthonormal rows that span the same space; directions lost in rounding are dropped.
+/// Orthonormal rows that span the same space; those lost in rounding are dropped.
 fn orthonormal(mut rows: Array2<f64>) -> Array2<f64> {
     for _ in 0..3 {
         let modes = decompose(product(rows.view(), rows.t()).view());

@@ -67,7 +67,7 @@ pub use modes::{
 };
 pub use pdf::PixelBins;
 pub use report::{Chi2Scores, InputBaseline, NamedTest, Report, Sets, ValidationConfig, validate};
-pub use score::{Limit, Limits, Score, Verdict, judge};
+pub use score::{Known, Limit, Limits, Score, Verdict, judge};
 pub use sets::{check_comparable, matrix};
 pub use shrinkage::{Shrinkage, hartlap_factor};
 pub use spectra::{HarmonicConfig, isotropic_gaussian, measure_spectra};

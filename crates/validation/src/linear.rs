@@ -44,7 +44,7 @@ pub(crate) fn product(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<
     out
 }
 
-/// Adds XᵀX to the lower triangle (in whole bands) of `square`, X being `(rows, p)`.
+/// Adds XᵀX to the lower triangle (in whole bands) of `square`, X `(rows, p)`.
 pub(crate) fn add_square(rows: &[f64], p: usize, square: &mut [f64]) {
     let count = rows.len() / p;
     square.par_chunks_mut(BAND * p).enumerate().for_each(|(band, out)| {

@@ -23,7 +23,7 @@ pub fn reduced_chi2(modes: &Eigenmodes, maps: ArrayView2<'_, f64>, par: &Par) ->
     Ok(whitened.rows().into_iter().map(|row| row.dot(&row) / row.len() as f64).collect())
 }
 
-/// Amplitudes of maps along modes, divided by √λ: independent and normal under N(0, C).
+/// Amplitudes along modes over √λ: independent and normal under N(0, C).
 ///
 /// # Errors
 /// As [`reduced_chi2`].
@@ -169,7 +169,7 @@ fn inverse_root(covariance: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
     Ok(product(spectrum.vectors.t(), scaled.view()))
 }
 
-/// Mean Stein loss in d dimensions of a sample of n maps against n_ref, or the truth.
+/// Mean Stein loss of n maps against n_ref, or the truth, in d dimensions.
 ///
 /// For Wishart matrices of ν = n − 1: E ln det S = Σ_{i<d} ψ((ν − i)/2) − d ln(ν/2) and
 /// E S⁻¹ = ν/(ν − d − 1) (Muirhead 1982, §3.2), so that the loss is

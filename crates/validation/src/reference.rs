@@ -29,7 +29,7 @@ pub fn correlation_error(c: ArrayView2<'_, f64>, reference: ArrayView2<'_, f64>)
     (error / norm).sqrt()
 }
 
-/// Intensity of Ledoit & Wolf (2004, Theorem 3.2): b²/d² of centred maps.
+/// Intensity of Ledoit & Wolf (2004): b²/d² of centred maps.
 pub fn ledoit_wolf_intensity(maps: ArrayView2<'_, f64>) -> f64 {
     let (n, p) = maps.dim();
     let scale = (n - 1) as f64 / n as f64;
@@ -47,7 +47,7 @@ pub fn ledoit_wolf_intensity(maps: ArrayView2<'_, f64>) -> f64 {
 }
 
 /// Σ over the roots ψ of Re(P e^{−2iψ}) = u in half a turn of (|∇f|, nᵀHn − tr H,
-/// nᵀ adj(H) n/|∇f|), with angles and matrices (Carrón Duque et al. 2024, §3).
+/// nᵀ adj(H) n/|∇f|), with angles and matrices (Carrón Duque et al. 2024).
 pub fn so3_roots(d: &So3Derivatives, threshold: f64) -> [f64; 3] {
     let (size, phase) = (d.p.norm(), d.p.arg());
     if threshold.abs() >= size {

@@ -53,8 +53,10 @@ pub struct ValidationConfig {
 }
 
 impl ValidationConfig {
-    /// The scores of Campeti et al. (2025, §5.2) for Q/U maps of `nside`, batches of ten.
-    pub fn campeti2025(nside: usize, seed: Seed) -> Self {
+    /// The scores of Campeti et al. (2025, §5.2), batches of ten.
+    ///
+    /// For Q/U maps of `nside`. The limits are asked for: they are stated before the run.
+    pub fn campeti2025(nside: usize, limits: Limits, seed: Seed) -> Self {
         Self {
             modes: 150,
             chi2_maps: 1000,
@@ -68,7 +70,7 @@ impl ValidationConfig {
             permutations: 999,
             batch: 10,
             seed,
-            limits: Limits::sampling(),
+            limits,
         }
     }
 }
@@ -114,7 +116,7 @@ pub struct InputBaseline {
     pub shrinkage: Shrinkage,
     /// Scores of the shrunk covariance.
     pub shrunk: CovarianceScores,
-    /// Hartlap factor for the inputs' number and the modes; none if there is no inverse.
+    /// Hartlap factor of the inputs on the modes; none if there is no inverse.
     pub hartlap: Option<f64>,
 }
 
@@ -144,7 +146,7 @@ pub struct Report {
     pub eigenvalues: Option<EigenvalueRatios>,
     /// Scores on the modes of the exact covariance, or of half the reference.
     pub on_modes: ModeScores,
-    /// χ² of reference maps on the emulated set's modes; none if there are too few maps.
+    /// χ² of reference maps on the emulated set's modes; none if it has too few.
     pub chi2: Option<Chi2Scores>,
     /// χ² of the same maps on the modes of the reference.
     pub chi2_reference: Chi2Scores,

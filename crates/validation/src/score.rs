@@ -58,12 +58,24 @@ pub struct Limit {
     pub claim: Option<String>,
 }
 
+/// What the judged maps can know of the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// All of it: they are to be draws of the reference distribution.
+    Truth,
+    /// What the inputs say: means and spreads may be off by the inputs' own scatter.
+    Inputs,
+}
+
 /// What a set of maps must keep, stated before the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Covariance scores are compared with what this many reference draws would give, or
-    /// with what as many as were judged would give if those are more.
+    /// Where the judged maps have their knowledge from.
+    pub known: Known,
+    /// Covariance scores are in units of what this many reference draws would give
+    /// (or, with [`Known::Truth`], as many as are judged if those are more).
     pub covariance_draws: usize,
     /// One a score, in any order; a score takes the first that names it.
     pub limits: Vec<Limit>,
@@ -72,6 +84,8 @@ pub struct Limits {
 impl Limits {
     /// The text of [`Limits::sampling`], to be copied and changed.
     pub const SAMPLING: &str = include_str!("../data/sampling.toml");
+    /// The text of [`Limits::inputs`].
+    pub const INPUTS: &str = include_str!("../data/inputs.toml");
 
     /// Maps that cannot be told from draws of the reference distribution.
     ///
@@ -81,6 +95,28 @@ impl Limits {
     /// ```
     pub fn sampling() -> Self {
         Self::from_toml(Self::SAMPLING).expect("embedded limits are valid")
+    }
+
+    /// Maps that a few inputs can teach.
+    ///
+    /// Means within the inputs' scatter, covariances as good as those of 1000 reference
+    /// draws.
+    ///
+    /// ```
+    /// use skyscat_validation::{Known, Limits};
+    /// let limits = Limits::inputs();
+    /// assert_eq!((limits.known, limits.covariance_draws), (Known::Inputs, 1000));
+    /// ```
+    pub fn inputs() -> Self {
+        Self::from_toml(Self::INPUTS).expect("embedded limits are valid")
+    }
+
+    /// Draws that the covariance scores of `n_maps` maps are compared with.
+    pub(crate) fn draws(&self, n_maps: usize) -> usize {
+        match self.known {
+            Known::Truth => n_maps.max(self.covariance_draws),
+            Known::Inputs => self.covariance_draws,
+        }
     }
 
     /// Limits from TOML text, as `data/sampling.toml` has them.
@@ -166,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_kept_on_both_sides() {
-        let text = "covariance_draws = 9\n\
+        let text = "known = \"truth\"\ncovariance_draws = 9\n\
             [[limits]]\nscore = \"a/*\"\nmin = 0.5\nmax = 2.0\nreason = \"why\"\n";
         let limits = Limits::from_toml(text).unwrap();
         let verdict = |score: Score| judge(&[score], &limits).first().map(|v| v.pass);
@@ -181,13 +217,15 @@ mod tests {
 
     #[test]
     fn limits_say_what_is_wrong_with_them() {
-        let one = "covariance_draws = 9\n[[limits]]\nscore = \"a\"\nreason = \"b\"\n";
+        let one =
+            "known = \"inputs\"\ncovariance_draws = 9\n[[limits]]\nscore = \"a\"\nreason = \"b\"\n";
         for (text, word) in [
-            ("covariance_draws = 9\nlimits = []\nlimit = 3\n", "limit"),
-            ("covariance_draws = 1\nlimits = []\n", "covariance_draws"),
+            ("known = \"truth\"\ncovariance_draws = 9\nlimits = []\nlimit = 3\n", "limit"),
+            ("known = \"all\"\ncovariance_draws = 9\nlimits = []\n", "known"),
+            ("known = \"truth\"\ncovariance_draws = 1\nlimits = []\n", "covariance_draws"),
             (one, "a needs min or max"),
             (&format!("{one}max = nan\n"), "finite"),
-            ("limits = []", "covariance_draws"),
+            ("known = \"truth\"\nlimits = []", "covariance_draws"),
         ] {
             let error = Limits::from_toml(text).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

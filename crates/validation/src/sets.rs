@@ -4,9 +4,9 @@ use crate::error::{Result, ValidationError};
 use ndarray::{ArrayView2, CowArray, Ix2};
 use skyscat_healpix::{MapSet, Ordering};
 
-/// A set as a matrix `(n_maps, n_channels × n_pixels)`, without a copy if it is contiguous.
+/// A set as a matrix `(n_maps, n_channels × n_pixels)`.
 ///
-/// Variables are the channels one after another: QU stacked.
+/// Nothing is copied if the set is contiguous. Variables are the channels one after another: QU stacked.
 pub fn matrix(set: &MapSet) -> CowArray<'_, f64, Ix2> {
     let (maps, channels, pixels) = set.data().dim();
     match set.data().into_shape_with_order((maps, channels * pixels)) {

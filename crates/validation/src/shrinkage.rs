@@ -19,7 +19,7 @@ pub struct Shrinkage {
 }
 
 impl Shrinkage {
-    /// The intensity of Ledoit & Wolf (2004, Theorem 3.2) for maps `(n_maps, n_variables)`.
+    /// The intensity of Ledoit & Wolf (2004) for maps `(n_maps, n_variables)`.
     ///
     /// With S = Σxxᵀ/n of maps less their mean: d² = ‖S − μ1‖²/p,
     /// b² = Σ‖xxᵀ − S‖²/(n²p), ρ = min(b², d²)/d². Only the n × n Gram matrix is formed
@@ -65,7 +65,7 @@ impl Shrinkage {
     }
 }
 
-/// (n − d − 2)/(n − 1): makes the inverse of a sample covariance of n maps unbiased.
+/// (n − d − 2)/(n − 1): makes the inverse of a sample covariance unbiased.
 ///
 /// Hartlap, Simon & Schneider (2007, Eq. 17); d is the number of variables or modes.
 ///

@@ -28,7 +28,7 @@ pub(crate) fn trigamma(mut x: f64) -> f64 {
     sum + 1.0 / x + 0.5 * y + terms.iter().rev().fold(0.0, |s, t| (s + t) * y) / x
 }
 
-/// P(N > x) of a standard normal number, from erfc by its continued fraction or series.
+/// P(N > x) of a standard normal number, by series or continued fraction.
 pub(crate) fn normal_tail(x: f64) -> f64 {
     if x < 0.0 {
         return 1.0 - normal_tail(-x);
@@ -49,7 +49,7 @@ pub(crate) fn normal_tail(x: f64) -> f64 {
     0.5 * (-z * z).exp() / (tail * PI.sqrt())
 }
 
-/// P(K > x) = 2 Σ (−1)^{k−1} e^{−2k²x²}, the Kolmogorov distribution (Smirnov 1948).
+/// P(K > x) = 2 Σ (−1)^{k−1} e^{−2k²x²}, after Kolmogorov (Smirnov 1948).
 pub(crate) fn kolmogorov_tail(x: f64) -> f64 {
     if x < 0.2 {
         return 1.0;

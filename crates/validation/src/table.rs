@@ -144,7 +144,7 @@ impl Residuals {
         Ok(out)
     }
 
-    /// Largest |Δ| in standard errors among labels that start with `group`, with its label.
+    /// Largest |Δ| in standard errors of labels that start with `group`.
     pub fn worst_mean(&self, group: &str) -> Option<(f64, &str)> {
         self.worst(group, self.delta.iter().map(|d| d.abs() / self.mean_error))
     }

@@ -40,9 +40,9 @@ pub fn kolmogorov_smirnov(a: &[f64], b: &[f64]) -> Result<TwoSample> {
     Ok(TwoSample { statistic, p_value })
 }
 
-/// Rank sum of `a` among both samples in units of its scatter (Mann & Whitney 1947).
+/// Rank sum of `a` among both samples in units of its scatter.
 ///
-/// The statistic is (U − n_a n_b/2)/√(n_a n_b (n_a + n_b + 1)/12), positive if `a` tends
+/// After Mann & Whitney (1947). The statistic is (U − n_a n_b/2)/√(n_a n_b (n_a + n_b + 1)/12), positive if `a` tends
 /// to be larger; the p-value is one-sided. Ties take their mean rank.
 ///
 /// # Errors
@@ -75,7 +75,7 @@ fn sorted(sample: &[f64]) -> Result<Vec<f64>> {
 /// Energy distance of two samples of vectors, with a permutation test.
 ///
 /// The statistic is 2 mean|a − b| − mean|a − a'| − mean|b − b'| over all pairs (Székely &
-/// Rizzo 2013, Eq. 6.1); the p-value (1 + number of permutations that reach it)/(1 +
+/// Rizzo 2013); the p-value (1 + number of permutations that reach it)/(1 +
 /// `permutations`). Rows are vectors; time and memory grow with the square of their
 /// number.
 ///
@@ -139,7 +139,7 @@ fn distances(rows: ArrayView2<'_, f64>) -> Array2<f64> {
     gram
 }
 
-/// The statistic for the sample of rows `first` against all others, `others` of them.
+/// The statistic of the rows `first` against all others, `others` of them.
 fn energy(distances: &Array2<f64>, first: &[usize], others: usize, total: f64) -> f64 {
     let mut inside = vec![false; distances.nrows()];
     first.iter().for_each(|&i| inside[i] = true);

@@ -42,7 +42,7 @@ fn world(test: &str) -> Option<&'static World> {
 }
 
 fn config() -> ValidationConfig {
-    let preset = ValidationConfig::campeti2025(16, Seed(5));
+    let preset = ValidationConfig::campeti2025(16, Limits::sampling(), Seed(5));
     ValidationConfig { minkowski_maps: 200, energy_maps: 200, ..preset }
 }
 
@@ -152,8 +152,14 @@ fn isotropic_gaussian_maps_fail() {
     let par = Par::new(0).unwrap();
     let harmonic = HarmonicConfig::campeti2025(16);
     let maps = isotropic_gaussian(&world.inputs, 100, harmonic, Seed(9), &par).unwrap();
-    let report = judged(world, &maps, &config());
+    // Even before the limits that forgive what ten inputs cannot teach.
+    let config = ValidationConfig { limits: Limits::inputs(), ..config() };
+    let report = judged(world, &maps, &config);
     assert_eq!(failed(&report, "covariance/").len(), 6, "{}", lines(&report));
+    assert!(!report.passed());
+    // The shape of the pixels' distribution, too; not the spectra, which they have.
+    assert_eq!(failed(&report, "pixels mean/").len(), 2, "{}", lines(&report));
+    assert_eq!(failed(&report, "spectra mean/"), [""; 0], "{}", lines(&report));
 }
 
 /// Faults that leave most scores alone are found by those made for them.

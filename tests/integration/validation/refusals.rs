@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, array};
 use skyscat_healpix::{MapSet, Ordering, UNSEEN};
 use skyscat_num::{Par, Seed};
 use skyscat_validation::{
-    CovarianceSums, Eigenmodes, HarmonicConfig, LabelledTable, LeadingConfig, PixelBins,
+    CovarianceSums, Eigenmodes, HarmonicConfig, LabelledTable, LeadingConfig, Limits, PixelBins,
     ReferenceCovariance, Residuals, SampleCovariance, Sets, Shrinkage, ValidationConfig,
     ValidationError as E, check_comparable, check_covariance, closest_input, compare_covariances,
     energy_distance, independence, isotropic_gaussian, kolmogorov_smirnov, leading_modes,
@@ -179,7 +179,7 @@ fn sets() {
 #[test]
 fn reports() {
     let (reference, emulated, inputs) = (set(40, 48), set(30, 48), set(5, 48));
-    let preset = ValidationConfig::campeti2025(2, Seed(1));
+    let preset = ValidationConfig::campeti2025(2, Limits::sampling(), Seed(1));
     let config = ValidationConfig { modes: 8, zoom: Some(0..4), batch: 5, ..preset };
     let eye = Array2::<f64>::eye(96);
     let sets = Sets {

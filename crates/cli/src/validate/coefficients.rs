@@ -21,7 +21,7 @@ pub(super) fn table(
     par: &Par,
 ) -> Result<LabelledTable> {
     let count = count.min(maps.n_maps());
-    let scattering = Scattering::new(maps.nside(), config.clone(), &[])?;
+    let scattering = Scattering::new(maps.nside(), *config, &[])?;
     let selection = Selection::all(maps.channels().len());
     let (mut labels, mut values) = (Vec::new(), Vec::new());
     for first in (0..count).step_by(BLOCK) {

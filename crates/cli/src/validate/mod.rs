@@ -54,7 +54,7 @@ pub(crate) fn run(args: ValidateArgs) -> Result<Ending> {
     let sections = ["input", "statistics", "validate", "run"];
     let mut settings = given.over(args.common.config.as_deref(), &sections)?;
     if args.print_limits {
-        say::result(Limits::SAMPLING.trim_end());
+        say::result(limits_text(&settings.validate)?.trim_end());
         return Ok(Ending::Done);
     }
     let folder = check_folder(settings.validate.report.as_deref(), overwrite)?;
@@ -154,17 +154,30 @@ fn covariance(path: &Path) -> Result<Array2<f64>> {
 }
 
 fn limits(section: &ValidateSection) -> Result<Limits> {
-    let Some(path) = &section.limits else { return Ok(Limits::sampling()) };
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{shown}: cannot read the limits"))?;
-    Limits::from_toml(&text).with_context(|| shown.to_string())
+    let name = section.limits.as_deref().expect("has a default");
+    Limits::from_toml(&limits_text(section)?).with_context(|| format!("limits {name}"))
+}
+
+/// The limits of a name or of a file, as TOML.
+fn limits_text(section: &ValidateSection) -> Result<String> {
+    match section.limits.as_deref().expect("has a default") {
+        "inputs" => Ok(Limits::INPUTS.to_owned()),
+        "sampling" => Ok(Limits::SAMPLING.to_owned()),
+        path => std::fs::read_to_string(path).with_context(|| {
+            format!("{path}: cannot read the limits: allowed are inputs, sampling and TOML files")
+        }),
+    }
+}
+
+/// The file of the limits, if they come from one.
+fn limits_file(section: &ValidateSection) -> Option<PathBuf> {
+    let path = PathBuf::from(section.limits.as_deref()?);
+    path.is_file().then_some(path)
 }
 
 fn config(section: &ValidateSection, nside: usize, limits: Limits) -> Result<ValidationConfig> {
     let seed = Seed(section.seed.expect("has a default"));
-    let mut config = ValidationConfig::campeti2025(nside, seed);
-    config.limits = limits;
+    let mut config = ValidationConfig::campeti2025(nside, limits, seed);
     config.modes = section.modes.expect("has a default");
     config.batch = section.batch.expect("has a default");
     ensure!(config.modes > 0, "--modes 0 is not allowed: allowed are 1 or more");
@@ -243,9 +256,9 @@ impl Judged {
             Ok(record)
         });
         let section = &self.settings.validate;
-        let inputs = (self.sets.iter().flat_map(|set| &set.files))
-            .chain(&section.covariance)
-            .chain(&section.limits);
+        let limits = limits_file(section);
+        let inputs =
+            (self.sets.iter().flat_map(|set| &set.files)).chain(&section.covariance).chain(&limits);
         let manifest = Manifest {
             stage: "validate".to_owned(),
             command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),

@@ -35,8 +35,8 @@ pub(super) fn html(judged: &Judged, figures: &[Picture]) -> Result<String> {
                 (what(judged))
                 h2 { "What the paper says, what we measure" }
                 p { small {
-                    "Limits were stated before the run (limits in config.toml, or the sampling \
-                     limits of the program: what draws of the reference distribution keep). \
+                    "Limits: " (judged.settings.validate.limits.as_deref().unwrap_or(""))
+                    ", stated before the run (skyscat validate --print-limits shows them). \
                      Covariance scores are in units of what that many reference draws give."
                 } }
                 (verdicts(judged))

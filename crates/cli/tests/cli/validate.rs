@@ -33,7 +33,7 @@ fn draws_pass_gaussian_maps_fail_and_everything_is_written() {
     let gaussian = read_npy(&bench.path("gaussian.npy")).unwrap();
     assert_eq!(gaussian.shape(), [400, 2, 192]);
     // 384 variables of 400 maps, 20 modes; limits for as many draws as there are.
-    let limits = bench.good("validate --print-limits").stdout;
+    let limits = bench.good("validate --limits sampling --print-limits").stdout;
     let limits = limits.replace("covariance_draws = 1000", "covariance_draws = 400");
     std::fs::write(bench.path("limits.toml"), limits).unwrap();
     let base = "validate --reference reference.npy --input input.npy --covariance c.npy \

@@ -26,10 +26,9 @@ pub(super) struct SpinFields {
     batch: usize,
 }
 
-/// Gradient and Hessian of f = Re(P e^{−2iψ}) at a pixel as complex amplitudes A, each
-/// real component being Re(A e^{−2iψ}).
+/// Gradient and Hessian of f = Re(P e^{−2iψ}) at a pixel.
 ///
-/// The frame is (e_θ, e_φ, ∂_ψ)/√2 (Carrón Duque et al. 2024, §2).
+/// Complex amplitudes A: each real component is Re(A e^{−2iψ}). The frame is (e_θ, e_φ, ∂_ψ)/√2 (Carrón Duque et al. 2024).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct So3Derivatives {
     /// P itself.
@@ -130,7 +129,7 @@ impl SpinFields {
     }
 }
 
-/// Derivatives at every pixel (RING) of one field of coefficients, and σ = √(⟨|P|²⟩/2).
+/// Derivatives at every pixel (RING) of one field, and σ = √(⟨|P|²⟩/2).
 ///
 /// `alm` is `[(ℓ, m)][E, B][re, im]` in the order of [`skyscat_harmonic::Modes`]; the
 /// derivatives are those of P/σ.

@@ -5,7 +5,7 @@ use num_complex::Complex64;
 use skyscat_num::Arch;
 use std::f64::consts::{PI, SQRT_2};
 
-/// Amplitudes divided by P: with P e^{−2iψ} = f + it a component is f Re r − t Im r.
+/// Amplitudes over P: with P e^{−2iψ} = f + it a component is f Re r − t Im r.
 #[derive(Clone, Copy)]
 struct Ratios {
     gradient: [Complex64; 2],
@@ -56,7 +56,7 @@ impl Ratios {
     }
 }
 
-/// Adds a pixel's roots of f = u: `sums` is `[V0..V3][threshold]`, without prefactors.
+/// Adds a pixel's roots of f = u to `[V0..V3][threshold]`, without prefactors.
 ///
 /// V0 takes arccos(u/|P|)/π, the others their densities at both roots.
 fn add_roots(d: &So3Derivatives, thresholds: &[f64], sums: &mut [f64]) {

@@ -124,14 +124,18 @@ impl ScalarFunctionals {
     }
 }
 
-/// V0 = 1 − Φ(u), V1 = √μ/8 e^{−u²/2}, V2 = μ/(2π)^{3/2} u e^{−u²/2} of a Gaussian field.
+/// V0, V1, V2 of a Gaussian field.
+///
+/// 1 − Φ(u), √μ/8 e^{−u²/2} and μ/(2π)^{3/2} u e^{−u²/2}, μ as in [`scalar_mu`].
 pub fn gaussian_scalar(mu: f64, threshold: f64) -> [f64; 3] {
     let bell = (-0.5 * threshold * threshold).exp();
     let v2 = mu / (2.0 * PI).powf(1.5) * threshold * bell;
     [normal_tail(threshold), mu.sqrt() / 8.0 * bell, v2]
 }
 
-/// μ = Σ (2ℓ+1) ℓ(ℓ+1) C_ℓ/8π / σ², σ² = Σ (2ℓ+1) C_ℓ/4π over ℓ ≥ 1, of a scalar field.
+/// Half the mean squared gradient of a scalar field over its variance.
+///
+/// μ = Σ (2ℓ+1) ℓ(ℓ+1) C_ℓ/8π / σ², σ² = Σ (2ℓ+1) C_ℓ/4π over ℓ ≥ 1.
 ///
 /// ```
 /// // One multipole: μ = ℓ(ℓ+1)/2.

@@ -27,10 +27,10 @@ pub enum So3Method {
     Roots,
 }
 
-/// V0 to V3 of Q/U maps, planned once.
+/// V0 to V3 of Q/U maps; transforms are planned once a call.
 ///
 /// P is normalised by √(⟨|P|²⟩/2) of each map; the prefactors of V1, V2, V3 are 1/6,
-/// 1/(6π), 1/(4π) (Carrón Duque et al. 2024, Eq. 2.10). Derivatives are those of the
+/// 1/(6π), 1/(4π) (Carrón Duque et al. 2024). Derivatives are those of the
 /// maps' coefficients at lmax, to rounding.
 #[derive(Debug)]
 pub struct So3Functionals {

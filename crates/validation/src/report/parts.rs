@@ -13,7 +13,7 @@ use crate::linear::check_covariance;
 use crate::minkowski::So3Functionals;
 use crate::modes::{compare_on_modes, eigenvalue_ratios, reduced_chi2, stein_expected, whiten};
 use crate::pdf::PixelBins;
-use crate::score::Score;
+use crate::score::{Known, Score};
 use crate::sets::{check_qu_ring, matrix};
 use crate::shrinkage::{Shrinkage, hartlap_factor};
 use crate::spectra::measure_spectra;
@@ -33,7 +33,7 @@ pub(super) struct Judge<'a, 'c> {
     inputs: CowArray<'a, f64, Ix2>,
 }
 
-/// What covariances are compared with, and modes that do not know the maps compared.
+/// What covariances are compared with, and modes free of the maps compared.
 struct Truth<'e> {
     covariance: ReferenceCovariance<'e>,
     modes: Eigenmodes,
@@ -87,7 +87,7 @@ impl<'a, 'c> Judge<'a, 'c> {
         report.coefficients = match self.sets.coefficients {
             Some((reference, emulated)) => {
                 let found = Residuals::of(&emulated.summary()?, &reference.summary()?)?;
-                residual_scores("coefficients", &[""], &found, &mut scores);
+                self.residual_scores("coefficients", &[""], &found, &mut scores);
                 Some(found)
             }
             None => None,
@@ -186,7 +186,7 @@ impl<'a, 'c> Judge<'a, 'c> {
     /// Covariance scores in units of what the limits' number of draws would give.
     fn covariance_scores(&self, truth: &Truth<'_>, report: &Report, scores: &mut Vec<Score>) {
         let n = report.n_maps[1];
-        let draws = n.max(self.config.limits.covariance_draws);
+        let draws = self.config.limits.draws(n);
         let all = truth.covariance.n_maps;
         let (own, asked) = (inverse_freedom(n, all), inverse_freedom(draws, all));
         let on_modes = inverse_freedom(draws, report.on_modes.n_reference);
@@ -272,7 +272,7 @@ impl<'a, 'c> Judge<'a, 'c> {
         let [theirs, ours] = spectra;
         let (theirs, ours) = (theirs?, ours?);
         let residuals = Residuals::of(&ours.summary()?, &theirs.summary()?)?;
-        residual_scores("spectra", &["EE", "BB", "EB"], &residuals, scores);
+        self.residual_scores("spectra", &["EE", "BB", "EB"], &residuals, scores);
         let mut tests = Vec::new();
         for kind in ["EE", "BB"] {
             let test = kolmogorov_smirnov(&power(&ours, kind), &power(&theirs, kind))?;
@@ -281,7 +281,7 @@ impl<'a, 'c> Judge<'a, 'c> {
         let bins = PixelBins::of(reference, config.pdf_bins, config.pdf_width)?;
         let summary = |set: &MapSet| bins.measure(set)?.summary();
         let pdf = Residuals::of(&summary(emulated)?, &summary(reference)?)?;
-        residual_scores("pixels", &["Q", "U"], &pdf, scores);
+        self.residual_scores("pixels", &["Q", "U"], &pdf, scores);
         Ok((residuals, pdf, tests))
     }
 
@@ -295,7 +295,7 @@ impl<'a, 'c> Judge<'a, 'c> {
             so3.of_maps(&part, self.par)?.summary()
         };
         let found = Residuals::of(&measure(self.sets.emulated)?, &measure(self.sets.reference)?)?;
-        residual_scores("Minkowski", &["V0", "V1", "V2", "V3"], &found, scores);
+        self.residual_scores("Minkowski", &["V0", "V1", "V2", "V3"], &found, scores);
         Ok(Some(found))
     }
 
@@ -343,6 +343,38 @@ impl<'a, 'c> Judge<'a, 'c> {
             }
         }
     }
+
+    /// The worst mean and the worst spread of each group of labels, in standard errors.
+    fn residual_scores(
+        &self,
+        what: &str,
+        groups: &[&str],
+        found: &Residuals,
+        scores: &mut Vec<Score>,
+    ) {
+        // The inputs' own scatter, where the judged maps know no more than they do.
+        let own = found.mean_error.powi(2);
+        let inputs = match self.config.limits.known {
+            Known::Truth => 0.0,
+            Known::Inputs => 1.0 / self.inputs.nrows() as f64,
+        };
+        let share = (own / (own + inputs)).sqrt();
+        for group in groups {
+            let name = |kind: &str| match group.is_empty() {
+                true => format!("{what} {kind}"),
+                false => format!("{what} {kind}/{group}"),
+            };
+            for (kind, worst) in
+                [("mean", found.worst_mean(group)), ("spread", found.worst_spread(group))]
+            {
+                scores.push(match worst {
+                    Some((value, label)) => Score::measured(name(kind), share * value)
+                        .remarking(format!("standard errors, worst at {label}")),
+                    None => Score::missing(name(kind), "nothing varies in the reference"),
+                });
+            }
+        }
+    }
 }
 
 /// Σ (2ℓ+1) C_ℓ over the columns of one kind, for every map.
@@ -354,23 +386,4 @@ fn power(table: &LabelledTable, kind: &str) -> Vec<f64> {
         .collect();
     let rows = table.values.rows().into_iter();
     rows.map(|row| columns.iter().map(|&(c, weight)| weight * row[c]).sum()).collect()
-}
-
-/// The worst mean and the worst spread of each group of labels, in standard errors.
-fn residual_scores(what: &str, groups: &[&str], found: &Residuals, scores: &mut Vec<Score>) {
-    for group in groups {
-        let name = |kind: &str| match group.is_empty() {
-            true => format!("{what} {kind}"),
-            false => format!("{what} {kind}/{group}"),
-        };
-        for (kind, worst) in
-            [("mean", found.worst_mean(group)), ("spread", found.worst_spread(group))]
-        {
-            scores.push(match worst {
-                Some((value, label)) => Score::measured(name(kind), value)
-                    .remarking(format!("standard errors, worst at {label}")),
-                None => Score::missing(name(kind), "nothing varies in the reference"),
-            });
-        }
-    }
 }
