@@ -5,7 +5,7 @@
 
 For each length in days: pointings, dipole, gains and binned map at Nside 128 of four
 detectors, by the peer's public API, and the same for ours if the example is built
-(`cargo build --release -p skyscat-sim --example time`). The peer runs once before it is
+(`cargo build --release -p skyscat-sim --example year`). The peer runs once before it is
 timed, so that nothing is compiled in the measurement. CPU seconds are those of the whole
 process; a year is extrapolated from the difference of two lengths.
 """

@@ -27,7 +27,7 @@ const STAGES: &[Stage] = &[
         name: "clippy",
         cargo: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
     },
-    Stage { name: "tests", cargo: &["test", "--workspace"] },
+    Stage { name: "tests", cargo: &["test", "--workspace", "--no-fail-fast"] },
     Stage { name: "documentation", cargo: &["doc", "--workspace", "--no-deps"] },
 ];
 

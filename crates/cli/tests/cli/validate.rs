@@ -20,10 +20,10 @@ fn sets() -> Bench {
     let bench = Bench::new();
     let base = format!("{SMALL} --templates t.npz");
     bench.good(&format!("{base} --covariance c.npy"));
-    for (set, count) in [("reference", 400), ("draws", 400), ("input", 10)] {
+    for (set, count) in [("reference", 1500), ("draws", 1500), ("input", 10)] {
         bench.good(&format!("{base} --set {set} -n {count} -o {set}.npy"));
     }
-    bench.good("gaussian --input input.npy --each 40 --seed 1 --output gaussian.npy -q");
+    bench.good("gaussian --input input.npy --each 150 --seed 1 --output gaussian.npy -q");
     bench
 }
 
@@ -31,10 +31,9 @@ fn sets() -> Bench {
 fn draws_pass_gaussian_maps_fail_and_everything_is_written() {
     let bench = sets();
     let gaussian = read_npy(&bench.path("gaussian.npy")).unwrap();
-    assert_eq!(gaussian.shape(), [400, 2, 192]);
-    // 384 variables of 400 maps, 20 modes; limits for as many draws as there are.
+    assert_eq!(gaussian.shape(), [1500, 2, 192]);
+    // Many more maps than variables, 384, as the limits suppose.
     let limits = bench.good("validate --limits sampling --print-limits").stdout;
-    let limits = limits.replace("covariance_draws = 1000", "covariance_draws = 400");
     std::fs::write(bench.path("limits.toml"), limits).unwrap();
     let base = "validate --reference reference.npy --input input.npy --covariance c.npy \
                 --modes 20 --measured 100 --unit K --limits limits.toml";

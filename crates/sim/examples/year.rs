@@ -1,6 +1,6 @@
 //! Times the scan, the templates, their maps and covariance, and the full path.
 //!
-//! `cargo run --release -p skyscat-sim --example time [days] [threads]`
+//! `cargo run --release -p skyscat-sim --example year [days] [threads]`
 //!
 //! The result is verified: hits add up to the samples, and the full path gives the
 //! map of the templates.
