@@ -32,11 +32,11 @@ fn draws_pass_gaussian_maps_fail_and_everything_is_written() {
     let bench = sets();
     let gaussian = read_npy(&bench.path("gaussian.npy")).unwrap();
     assert_eq!(gaussian.shape(), [1500, 2, 192]);
-    // Many more maps than variables, 384, as the limits suppose.
+    // Many more maps than variables, 384, and 150 modes, as the limits suppose.
     let limits = bench.good("validate --limits sampling --print-limits").stdout;
     std::fs::write(bench.path("limits.toml"), limits).unwrap();
     let base = "validate --reference reference.npy --input input.npy --covariance c.npy \
-                --modes 20 --measured 100 --unit K --limits limits.toml";
+                --modes 150 --measured 100 --unit K --limits limits.toml";
     let said =
         bench.run(&format!("{base} --emulated draws.npy --gaussian gaussian.npy --report r"));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
