@@ -25,9 +25,15 @@ fn the_stages_are_listed_without_running() {
     let output = xtask(&["reproduce-paper", "--scale", "smoke", "--list", "--output", folder]);
     let text = said(&output);
     assert!(output.status.success(), "{text}");
-    for stage in
-        ["simulate", "emulate-few", "emulate-many", "gaussian", "validate-few", "validate-many"]
-    {
+    for stage in [
+        "simulate",
+        "emulate-few",
+        "emulate-many",
+        "gaussian",
+        "validate-few",
+        "validate-many",
+        "filters",
+    ] {
         let line = text.lines().find(|line| line.starts_with(stage));
         assert!(line.is_some_and(|line| line.ends_with("not run yet")), "{text}");
     }
@@ -84,7 +90,7 @@ fn a_smoke_run_makes_everything_and_a_second_one_nothing() {
     };
     let first = run(&[]);
     assert_eq!(first.matches("done before").count(), 0, "{first}");
-    for file in ["emulated-few.npy", "covariance.npy", "report-many/report.html"] {
+    for file in ["emulated-few.npy", "covariance.npy", "report-many/report.html", "filters.png"] {
         assert!(folder.join(file).is_file(), "{file}: {first}");
     }
     let verdicts = std::fs::read_to_string(folder.join("report-few/verdicts.csv")).unwrap();
@@ -92,7 +98,7 @@ fn a_smoke_run_makes_everything_and_a_second_one_nothing() {
         assert!(verdicts.contains(&format!("emulated,{score}")), "{score}: {verdicts}");
     }
     let second = run(&[]);
-    assert_eq!(second.matches("done before").count(), 6, "{second}");
+    assert_eq!(second.matches("done before").count(), 7, "{second}");
     // A damaged result is made again, and all that follows from it.
     std::fs::write(folder.join("gaussian-few.npy"), "damaged").unwrap();
     let third = run(&[]);

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Seed of all random numbers
     #[arg(long, default_value_t = 2025)]
     seed: u64,
+    /// Iterations of each batch [default: that of the scale]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    steps: Option<u64>,
     /// Definition of the statistics
     #[arg(long, value_enum, default_value_t = Definition::Paper)]
     definition: Definition,
@@ -63,6 +66,7 @@ Examples:
   cargo xtask reproduce-paper --scale smoke        the same in a minute, not converged
   cargo xtask reproduce-paper --list               what is done and what is not
   cargo xtask reproduce-paper --from validate-few  the reports once more
+  cargo xtask reproduce-paper --steps 1000         as many iterations as the paper
   cargo xtask reproduce-paper --scale paper        10,000 maps each: days on two cores
 
 Stages run one after another; each leaves a manifest in OUTPUT/manifests and is
@@ -78,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         std::fs::create_dir_all(folder.join("manifests"))
             .with_context(|| format!("{}: cannot be made", folder.display()))?;
     }
-    let pipeline = Pipeline::new(args.scale, args.seed, args.definition);
+    let pipeline = Pipeline::new(args.scale, args.seed, args.definition, args.steps);
     if let Some(from) = &args.from {
         let names: Vec<&str> = pipeline.stages.iter().map(|s| s.name).collect();
         ensure!(

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 pub(crate) enum Scale {
     /// A thinned scan, 8 maps, 5 iterations: that everything runs
     Smoke,
-    /// 1000 maps from 10 inputs and 1000 from 100, 200 iterations in single precision
+    /// 1000 maps from 10 inputs and 1000 from 100, 150 iterations in single precision
     Laptop,
     /// The paper's numbers: 10,000 maps each, 1000 iterations
     Paper,
@@ -25,10 +25,12 @@ struct Sizes {
     emulated: usize,
     /// Maps moved together, from few inputs and from many.
     batch: [usize; 2],
-    steps: usize,
+    steps: u64,
     precision: &'static str,
     /// Maps of which coefficients are measured, at most.
     measured: usize,
+    /// Flags of the figure of the wavelets.
+    filters: &'static str,
 }
 
 impl Scale {
@@ -52,6 +54,7 @@ impl Scale {
                 steps: 5,
                 precision: "f32",
                 measured: 40,
+                filters: "--nside 8 --maps 4",
             },
             // Sixteen maps fill the registers that ten leave partly empty.
             Self::Laptop => Sizes {
@@ -61,9 +64,10 @@ impl Scale {
                 many: 100,
                 emulated: 1000,
                 batch: [16, 16],
-                steps: 200,
+                steps: 150,
                 precision: "f32",
                 measured: 1000,
+                filters: "--nside 64 --maps 100",
             },
             Self::Paper => Sizes {
                 scan: &[],
@@ -75,6 +79,7 @@ impl Scale {
                 steps: 1000,
                 precision: "f64",
                 measured: 10_000,
+                filters: "--nside 64 --maps 100",
             },
         }
     }
@@ -89,9 +94,10 @@ pub(super) struct Pipeline {
 const SETS: [(&str, &str); 2] = [("few", "average"), ("many", "single")];
 
 impl Pipeline {
-    /// The stages for these settings.
-    pub(super) fn new(scale: Scale, seed: u64, definition: Definition) -> Self {
-        let sizes = scale.sizes();
+    /// The stages for these settings; `steps` iterations in place of the scale's.
+    pub(super) fn new(scale: Scale, seed: u64, definition: Definition, steps: Option<u64>) -> Self {
+        let mut sizes = scale.sizes();
+        sizes.steps = steps.unwrap_or(sizes.steps);
         let mut stages = vec![simulate(&sizes, seed)];
         for (number, (set, target)) in SETS.into_iter().enumerate() {
             stages.push(emulate(&sizes, number, (set, target), (seed, definition)));
@@ -100,6 +106,7 @@ impl Pipeline {
         for (set, _) in SETS {
             stages.push(validate(&sizes, set, seed, definition));
         }
+        stages.push(filters(&sizes));
         Self { stages }
     }
 }
@@ -201,6 +208,14 @@ fn validate(sizes: &Sizes, set: &str, seed: u64, definition: Definition) -> Stag
     stage
 }
 
+/// What the wavelets of each scale let through (paper, Figs. A.2 and A.3).
+fn filters(sizes: &Sizes) -> Stage {
+    let command = format!("plot filters --overwrite {} --output filters.png", sizes.filters);
+    let mut stage = stage("filters", "transfer of the wavelets".to_owned(), vec![line(&command)]);
+    stage.outputs = vec!["filters.png".to_owned()];
+    stage
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +223,7 @@ mod tests {
     #[test]
     fn every_input_of_a_stage_is_an_output_before() {
         for scale in [Scale::Smoke, Scale::Laptop, Scale::Paper] {
-            let pipeline = Pipeline::new(scale, 1, Definition::Paper);
+            let pipeline = Pipeline::new(scale, 1, Definition::Paper, None);
             let mut there: Vec<String> = Vec::new();
             for stage in &pipeline.stages {
                 for input in &stage.inputs {
@@ -216,7 +231,7 @@ mod tests {
                 }
                 there.extend(stage.outputs.clone());
             }
-            assert_eq!(pipeline.stages.len(), 6);
+            assert_eq!(pipeline.stages.len(), 7);
         }
     }
 }
