@@ -104,9 +104,10 @@ fn panels(title: &str, transfer: &[Vec<f64>]) -> [Panel; 2] {
     let mut lower = Axes::new("", Axis::log("Multipole ℓ"), Axis::linear("sum to scale j"));
     let mut sum = vec![0.0; transfer[0].len()];
     let x: Vec<f64> = (1..sum.len()).map(|l| l as f64).collect();
-    upper.x.range = Some((1.0, sum.len() as f64));
+    // Room for the legend at the right.
+    upper.x.range = Some((1.0, 5.0 * sum.len() as f64));
     lower.x.range = upper.x.range;
-    upper.y.range = Some((1e-4, 3.0));
+    upper.y.range = Some((1e-3, 3.0));
     for (j, scale) in transfer.iter().enumerate() {
         let stroke = Stroke::solid(1.3, PALETTE[j % PALETTE.len()]);
         let line = |y: &[f64], name: String| {
