@@ -36,9 +36,10 @@ fn draws_pass_gaussian_maps_fail_and_everything_is_written() {
     let limits = bench.good("validate --limits sampling --print-limits").stdout;
     std::fs::write(bench.path("limits.toml"), limits).unwrap();
     let base = "validate --reference reference.npy --input input.npy --covariance c.npy \
-                --modes 150 --measured 100 --unit K --limits limits.toml";
-    let said =
-        bench.run(&format!("{base} --emulated draws.npy --gaussian gaussian.npy --report r"));
+                --modes 150 --unit K --limits limits.toml";
+    let said = bench.run(&format!(
+        "{base} --measured 100 --emulated draws.npy --gaussian gaussian.npy --report r"
+    ));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let json = |name: &str| -> serde_json::Value {
         serde_json::from_slice(&bench.bytes(&format!("r/{name}"))).unwrap()
