@@ -312,11 +312,11 @@ fn graphs_that_do_not_hold_together_are_refused() {
     let mut without_term = Graph::new();
     without_term.input(Shape::real(ROWS, 1));
     assert_eq!(compile(without_term, 1, Purpose::Gradient), Some(GraphError::NoTerm));
-    let wide = graph.apply(stack(), &[x; 5]).unwrap();
+    let wide = graph.apply(stack(), &[x; 65]).unwrap();
     graph.output("wide", wide);
     match compile(graph, 1, Purpose::Values) {
         Some(GraphError::Shape { operator, given, .. }) => {
-            assert_eq!((operator, given.len()), ("stack", 5));
+            assert_eq!((operator, given.len()), ("stack", 65));
         }
         other => panic!("{other:?}"),
     }

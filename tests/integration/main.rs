@@ -1,6 +1,7 @@
 //! Layer contracts, one module a layer.
 
 mod autodiff;
+mod covariance;
 mod emulator;
 mod harmonic;
 mod healpix;

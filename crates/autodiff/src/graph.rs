@@ -136,6 +136,10 @@ impl Graph {
         inputs: &[Node],
     ) -> Result<Node, GraphError> {
         let shapes: Vec<Shape> = inputs.iter().map(|&n| self.shape(n)).collect();
+        let repeated = |i: usize| inputs[..i].contains(&inputs[i]);
+        if operator.joint() && (0..inputs.len()).any(repeated) {
+            return Err(operator.refuse(&shapes, "inputs that differ: its pullback is joint"));
+        }
         let shape = operator.shape(&shapes)?;
         Ok(self.push(NodeData { operator: Some(operator), inputs: inputs.to_vec(), shape }))
     }

@@ -12,6 +12,8 @@ pub enum Keeps {
     Nothing,
     /// Its inputs.
     Inputs,
+    /// Its inputs and its output.
+    InputsAndOutput,
 }
 
 /// One operator of a [`crate::Graph`]: described without device or precision.
@@ -25,9 +27,17 @@ pub trait Operator: Debug + Send + Sync {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError>;
     /// What the pullback reads.
     fn keeps(&self) -> Keeps;
+    /// Whether one pullback gives the gradients of all inputs, which must then differ.
+    fn joint(&self) -> bool {
+        false
+    }
     /// Least floating-point operations of one forward pass over one map. The
     /// pullback towards one input is counted the same.
     fn flops(&self, inputs: &[Shape]) -> f64;
+    /// Those of a joint pullback.
+    fn joint_flops(&self, inputs: &[Shape]) -> f64 {
+        inputs.len() as f64 * self.flops(inputs)
+    }
     /// Bytes of tables that a pass reads once for the whole batch, in f64.
     fn table_bytes(&self) -> f64 {
         0.0
@@ -87,7 +97,22 @@ pub struct Pullback<'a, T> {
     pub scratch: &'a mut [T],
 }
 
-/// The CPU kernels of an operator, written once for both precisions.
+/// Arguments of a pullback kernel towards all inputs.
+pub struct JointPullback<'a, T> {
+    /// The inputs; without data if the operator keeps [`Keeps::Nothing`].
+    pub inputs: &'a [Field<'a, T>],
+    /// The output; without data unless the operator keeps [`Keeps::InputsAndOutput`].
+    pub output: Field<'a, T>,
+    /// ∂L/∂output. Real and imaginary parts are independent variables.
+    pub cotangent: Field<'a, T>,
+    /// ∂L/∂input of each input, to be added to.
+    pub gradients: &'a mut [&'a mut [T]],
+    /// Scratch of the length the kernel asked for, with any content.
+    pub scratch: &'a mut [T],
+}
+
+/// The CPU kernels of an operator, written once for both precisions. It brings one of
+/// the two pullbacks, as [`Operator::joint`] says.
 pub trait Kernel: Send + Sync {
     /// Scratch numbers needed by either pass.
     fn scratch(&self, _inputs: &[Shape], _lanes: usize) -> usize {
@@ -96,7 +121,13 @@ pub trait Kernel: Send + Sync {
     /// Computes the output.
     fn forward<T: Real>(&self, call: Forward<'_, T>);
     /// Adds the gradient towards one input.
-    fn pullback<T: Real>(&self, call: Pullback<'_, T>);
+    fn pullback<T: Real>(&self, _call: Pullback<'_, T>) {
+        unreachable!("the pullback of this operator is joint");
+    }
+    /// Adds the gradients towards all inputs.
+    fn pullback_joint<T: Real>(&self, _call: JointPullback<'_, T>) {
+        unreachable!("this operator has a pullback for each input");
+    }
 }
 
 /// The object-safe face of [`Kernel`]; implemented for every one.
@@ -111,6 +142,14 @@ pub trait CpuKernel: Send + Sync {
     fn pullback_f32(&self, call: Pullback<'_, f32>);
     /// [`Kernel::pullback`] in f64.
     fn pullback_f64(&self, call: Pullback<'_, f64>);
+    /// [`Kernel::pullback_joint`] in f32.
+    fn joint_f32(&self, _call: JointPullback<'_, f32>) {
+        unreachable!("this operator has a pullback for each input");
+    }
+    /// [`Kernel::pullback_joint`] in f64.
+    fn joint_f64(&self, _call: JointPullback<'_, f64>) {
+        unreachable!("this operator has a pullback for each input");
+    }
 }
 
 impl<K: Kernel> CpuKernel for K {
@@ -129,6 +168,12 @@ impl<K: Kernel> CpuKernel for K {
     fn pullback_f64(&self, call: Pullback<'_, f64>) {
         self.pullback(call);
     }
+    fn joint_f32(&self, call: JointPullback<'_, f32>) {
+        self.pullback_joint(call);
+    }
+    fn joint_f64(&self, call: JointPullback<'_, f64>) {
+        self.pullback_joint(call);
+    }
 }
 
 /// A precision that a program can run in.
@@ -137,6 +182,8 @@ pub trait Precision: Real {
     fn forward(kernel: &dyn CpuKernel, call: Forward<'_, Self>);
     /// Runs a pullback kernel.
     fn pullback(kernel: &dyn CpuKernel, call: Pullback<'_, Self>);
+    /// Runs a joint pullback kernel.
+    fn joint(kernel: &dyn CpuKernel, call: JointPullback<'_, Self>);
 }
 
 impl Precision for f32 {
@@ -146,6 +193,9 @@ impl Precision for f32 {
     fn pullback(kernel: &dyn CpuKernel, call: Pullback<'_, f32>) {
         kernel.pullback_f32(call);
     }
+    fn joint(kernel: &dyn CpuKernel, call: JointPullback<'_, f32>) {
+        kernel.joint_f32(call);
+    }
 }
 
 impl Precision for f64 {
@@ -154,6 +204,9 @@ impl Precision for f64 {
     }
     fn pullback(kernel: &dyn CpuKernel, call: Pullback<'_, f64>) {
         kernel.pullback_f64(call);
+    }
+    fn joint(kernel: &dyn CpuKernel, call: JointPullback<'_, f64>) {
+        kernel.joint_f64(call);
     }
 }
 

@@ -15,6 +15,7 @@
 //! `skyscat-num`, rayon and argmin; it knows neither spheres nor files.
 
 mod affine;
+mod channels;
 pub mod check;
 mod graph;
 mod kernel;
@@ -25,9 +26,11 @@ mod stack;
 mod term;
 
 pub use affine::Affine;
+pub use channels::Channels;
 pub use graph::{Graph, GraphError, Node, Shape};
 pub use kernel::{
-    CpuKernel, Field, Forward, Keeps, Kernel, Operator, Precision, Pullback, for_rows,
+    CpuKernel, Field, Forward, JointPullback, Keeps, Kernel, Operator, Precision, Pullback,
+    for_rows,
 };
 pub use optimise::{
     Descent, DescentState, Lbfgs, LbfgsConfig, LbfgsError, Objective, Stop, TermHistory, TermValue,

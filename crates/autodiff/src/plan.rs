@@ -38,7 +38,12 @@ pub(crate) enum Step {
     Load(usize),
     Forward(usize),
     Terms,
-    Pullback { node: usize, which: usize },
+    Pullback {
+        node: usize,
+        which: usize,
+    },
+    /// The pullback towards all inputs of a node.
+    Joint(usize),
 }
 
 /// Steps in order, and the buffer of each node's value and gradient.
@@ -138,8 +143,13 @@ fn order(graph: &Graph, purpose: Purpose, wanted: &[bool], differentiated: &[boo
     if purpose == Purpose::Gradient {
         steps.push(Step::Terms);
         for node in (0..graph.len()).rev().filter(|&i| differentiated[i]) {
-            let inputs = graph.nodes[node].inputs.len();
-            steps.extend((0..inputs).map(|which| Step::Pullback { node, which }));
+            let data = &graph.nodes[node];
+            match &data.operator {
+                Some(operator) if operator.joint() => steps.push(Step::Joint(node)),
+                _ => {
+                    steps.extend((0..data.inputs.len()).map(|which| Step::Pullback { node, which }))
+                }
+            }
         }
     }
     steps
@@ -157,6 +167,11 @@ fn begins(graph: &Graph, steps: &[Step]) -> Vec<Option<usize>> {
             }
             Step::Pullback { node, which } => {
                 first[graph.nodes[node].inputs[which].index()].get_or_insert(at);
+            }
+            Step::Joint(node) => {
+                for input in &graph.nodes[node].inputs {
+                    first[input.index()].get_or_insert(at);
+                }
             }
             Step::Load(_) | Step::Forward(_) => {}
         }
@@ -179,11 +194,14 @@ fn lifetimes(graph: &Graph, purpose: Purpose, steps: &[Step]) -> Vec<Lifetime> {
             Step::Terms => {
                 graph.terms.iter().flat_map(|t| &t.inputs).for_each(|i| death[i.index()] = at);
             }
-            Step::Pullback { node, which: _ } => {
+            Step::Pullback { node, which: _ } | Step::Joint(node) => {
                 gradient_death[node] = at;
                 let operator = graph.nodes[node].operator.as_ref().expect("pullbacks have one");
-                if operator.keeps() == Keeps::Inputs {
+                if operator.keeps() != Keeps::Nothing {
                     graph.nodes[node].inputs.iter().for_each(|i| death[i.index()] = at);
+                }
+                if operator.keeps() == Keeps::InputsAndOutput {
+                    death[node] = at;
                 }
             }
         }

@@ -2,15 +2,15 @@
 
 use crate::plan::{Plan, Step};
 use crate::{
-    Field, Floor, Forward, Graph, GraphError, Keeps, MemoryPlan, Objective, Precision, Pullback,
-    Purpose, Shape, Stat, TermValue,
+    Field, Floor, Forward, Graph, GraphError, JointPullback, Keeps, MemoryPlan, Objective,
+    Precision, Pullback, Purpose, Shape, Stat, TermValue,
 };
 use rayon::prelude::*;
 use skyscat_num::Par;
 use std::sync::Arc;
 
 /// Largest number of inputs of one operator.
-pub(crate) const MAX_INPUTS: usize = 4;
+pub(crate) const MAX_INPUTS: usize = 64;
 
 /// A graph compiled for the CPU in precision `T`, for a batch of maps.
 ///
@@ -35,7 +35,7 @@ impl<T: Precision> Program<T> {
     /// # Errors
     /// [`GraphError::EmptyBatch`] for no maps; [`GraphError::NoTerm`] if a gradient
     /// is asked of a graph without terms; [`GraphError::Shape`] for an operator
-    /// with more than four inputs.
+    /// with more than 64 inputs.
     pub fn compile(
         graph: Arc<Graph>,
         maps: usize,
@@ -51,7 +51,7 @@ impl<T: Precision> Program<T> {
         if let Some(node) = graph.nodes.iter().find(|n| n.inputs.len() > MAX_INPUTS) {
             let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
             let operator = node.operator.as_ref().expect("has inputs");
-            return Err(operator.refuse(&shapes, "at most four inputs"));
+            return Err(operator.refuse(&shapes, "at most 64 inputs"));
         }
         let plan = Plan::new(&graph, purpose);
         let lanes = T::padded(maps);
@@ -104,7 +104,7 @@ impl<T: Precision> Program<T> {
                 match self.plan.steps[at] {
                     Step::Load(node) => self.load(node, x),
                     Step::Forward(node) => self.forward(node),
-                    Step::Terms | Step::Pullback { .. } => break,
+                    Step::Terms | Step::Pullback { .. } | Step::Joint(_) => break,
                 }
             }
         });
@@ -138,6 +138,7 @@ impl<T: Precision> Program<T> {
                     Step::Forward(node) => self.forward(node),
                     Step::Terms => total = Some(self.evaluate_terms(at)),
                     Step::Pullback { node, which } => self.pullback(at, node, which),
+                    Step::Joint(node) => self.joint(at, node),
                 }
             }
             self.store(gradient);
@@ -166,19 +167,27 @@ impl<T: Precision> Program<T> {
         let real = std::mem::size_of::<T>() as f64;
         let mut floor = Floor::default();
         for step in &self.plan.steps {
-            let (Step::Forward(i) | Step::Pullback { node: i, .. }) = *step else { continue };
+            let (Step::Forward(i) | Step::Pullback { node: i, .. } | Step::Joint(i)) = *step else {
+                continue;
+            };
             let node = &self.graph.nodes[i];
             let operator = node.operator.as_ref().expect("an operator's step");
             let shapes: Vec<Shape> = node.inputs.iter().map(|&n| self.graph.shape(n)).collect();
             let inputs: usize = shapes.iter().map(Shape::reals).sum();
-            let reals = match *step {
-                Step::Pullback { which, .. } => {
-                    let kept = if operator.keeps() == Keeps::Inputs { inputs } else { 0 };
-                    node.shape.reals() + kept + shapes[which].reals()
-                }
-                _ => node.shape.reals() + inputs,
+            let output = node.shape.reals();
+            let kept = match operator.keeps() {
+                Keeps::Nothing => 0,
+                Keeps::Inputs => inputs,
+                Keeps::InputsAndOutput => inputs + output,
             };
-            floor.flops += operator.flops(&shapes) * self.maps as f64;
+            let (reals, flops) = match *step {
+                Step::Pullback { which, .. } => {
+                    (output + kept + shapes[which].reals(), operator.flops(&shapes))
+                }
+                Step::Joint(_) => (output + kept + inputs, operator.joint_flops(&shapes)),
+                _ => (output + inputs, operator.flops(&shapes)),
+            };
+            floor.flops += flops * self.maps as f64;
             floor.bytes += (reals * self.maps) as f64 * real + operator.table_bytes() * real / 8.0;
         }
         floor
@@ -268,13 +277,8 @@ impl<T: Precision> Program<T> {
         if self.plan.begins[input] == Some(at) {
             gradient[..len].par_chunks_mut(1 << 14).for_each(|chunk| chunk.fill(T::default()));
         }
-        let cotangent = Field {
-            data: &self.buffers[self.plan.gradient[node].expect("has a gradient")]
-                [..data.shape.reals() * self.lanes],
-            shape: data.shape,
-            lanes: self.lanes,
-        };
-        let inputs = self.inputs_of(node, operator.keeps() == Keeps::Inputs);
+        let cotangent = self.cotangent(node);
+        let inputs = self.inputs_of(node, operator.keeps() != Keeps::Nothing);
         let call = Pullback {
             which,
             inputs: &inputs[..data.inputs.len()],
@@ -285,6 +289,55 @@ impl<T: Precision> Program<T> {
         T::pullback(operator.cpu(), call);
         self.scratch = scratch;
         self.buffers[buffer] = gradient;
+    }
+
+    fn joint(&mut self, at: usize, node: usize) {
+        let graph = self.graph.clone();
+        let data = &graph.nodes[node];
+        let operator = data.operator.as_ref().expect("pullback of an operator");
+        let mut buffers = [const { Vec::new() }; MAX_INPUTS];
+        for (taken, input) in buffers.iter_mut().zip(&data.inputs) {
+            let home = self.plan.gradient[input.index()].expect("differentiated");
+            *taken = std::mem::take(&mut self.buffers[home]);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        {
+            let mut gradients: [&mut [T]; MAX_INPUTS] = std::array::from_fn(|_| [].as_mut_slice());
+            for ((gradient, buffer), input) in
+                gradients.iter_mut().zip(&mut buffers).zip(&data.inputs)
+            {
+                *gradient = &mut buffer[..graph.shape(*input).reals() * self.lanes];
+                if self.plan.begins[input.index()] == Some(at) {
+                    gradient.par_chunks_mut(1 << 14).for_each(|c| c.fill(T::default()));
+                }
+            }
+            let keeps = operator.keeps();
+            let output = match keeps {
+                Keeps::InputsAndOutput => self.field(node),
+                _ => Field { data: &[], shape: data.shape, lanes: self.lanes },
+            };
+            let call = JointPullback {
+                inputs: &self.inputs_of(node, keeps != Keeps::Nothing)[..data.inputs.len()],
+                output,
+                cotangent: self.cotangent(node),
+                gradients: &mut gradients[..data.inputs.len()],
+                scratch: &mut scratch,
+            };
+            T::joint(operator.cpu(), call);
+        }
+        self.scratch = scratch;
+        for (taken, input) in buffers.iter_mut().zip(&data.inputs) {
+            let home = self.plan.gradient[input.index()].expect("differentiated");
+            self.buffers[home] = std::mem::take(taken);
+        }
+    }
+
+    /// ∂L/∂node.
+    fn cotangent(&self, node: usize) -> Field<'_, T> {
+        let shape = self.graph.nodes[node].shape;
+        let buffer = self.plan.gradient[node].expect("has a gradient");
+        let data = &self.buffers[buffer][..shape.reals() * self.lanes];
+        Field { data, shape, lanes: self.lanes }
     }
 
     fn evaluate_terms(&mut self, at: usize) -> f64 {

@@ -1,5 +1,8 @@
 //! Sums whose bits do not depend on the number of threads.
 
+use rayon::prelude::*;
+use std::ops::AddAssign;
+
 /// Rows a chunk of a reduction over `rows`: a function of the size alone.
 ///
 /// At least 32 rows, and at most 64 chunks, so that partial sums stay small at
@@ -20,19 +23,24 @@ pub fn chunk_rows(rows: usize) -> usize {
 ///
 /// # Panics
 /// If `partials.len()` is not a multiple of `parts`, or `parts` is 0.
-pub fn tree_sum<T: Copy + std::ops::AddAssign>(partials: &mut [T], parts: usize) {
+pub fn tree_sum<T: Copy + Send + Sync + AddAssign>(partials: &mut [T], parts: usize) {
     assert!(parts > 0 && partials.len().is_multiple_of(parts), "blocks must be equal");
     let block = partials.len() / parts;
     let mut stride = 1;
-    while stride < parts {
-        let mut left = 0;
-        while left + stride < parts {
-            let (head, tail) = partials.split_at_mut((left + stride) * block);
-            for (a, &b) in head[left * block..][..block].iter_mut().zip(&tail[..block]) {
-                *a += b;
+    while stride < parts && block > 0 {
+        partials.par_chunks_mut(2 * stride * block).for_each(|pair| {
+            // The last pair of a level may lack its right block.
+            if pair.len() > stride * block {
+                let (left, right) = pair.split_at_mut(stride * block);
+                let left = left[..block].par_chunks_mut(CHUNK);
+                left.zip(right[..block].par_chunks(CHUNK)).for_each(|(left, right)| {
+                    left.iter_mut().zip(right).for_each(|(a, &b)| *a += b);
+                });
             }
-            left += 2 * stride;
-        }
+        });
         stride *= 2;
     }
 }
+
+/// Numbers that one task adds.
+const CHUNK: usize = 1 << 12;

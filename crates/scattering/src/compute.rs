@@ -1,7 +1,7 @@
 //! Statistics of every map of a set, and which fields and pairs are wanted.
 
 use crate::coefficients::{CoefficientTable, Coefficients};
-use crate::describe::{Describer, Field};
+use crate::describe::{Field, Statistic};
 use crate::plan::Scattering;
 use crate::{Orientation, ScatteringError};
 use ndarray::{ArrayView3, Axis, concatenate};
@@ -50,22 +50,18 @@ impl Scattering {
         selection: &Selection,
         orientations: &BTreeMap<String, Orientation>,
     ) -> Result<Vec<Coefficients>, ScatteringError> {
-        let mut describer = Describer::new(self, graph);
         let field = |c: usize, owner: &str| Field {
             name: channels[c].clone(),
             node: fields[c],
             orientation: orientations.get(owner),
             reference: None,
         };
-        let mut list = Vec::new();
-        for &a in &selection.autos {
-            list.push(describer.auto(&field(a, &channels[a]))?);
-        }
-        for &(a, b) in &selection.pairs {
+        let autos = selection.autos.iter().map(|&a| Statistic::Auto(field(a, &channels[a])));
+        let pairs = selection.pairs.iter().map(|&(a, b)| {
             let owner = format!("{}x{}", channels[a], channels[b]);
-            list.push(describer.cross(&field(a, &owner), &field(b, &owner))?);
-        }
-        Ok(list)
+            Statistic::Cross(field(a, &owner), field(b, &owner))
+        });
+        self.add(graph, &autos.chain(pairs).collect::<Vec<_>>())
     }
 
     /// Coefficients of every map, in blocks with labels.

@@ -1,17 +1,16 @@
-//! The coefficients themselves, as nodes of a graph.
+//! Statistics of fields and pairs, as nodes of a graph.
 
 use crate::coefficients::{Block, Coefficients, Kind, Piece};
 use crate::field::FieldNodes;
-use crate::operators::{Normalise, RealProduct, Spread};
+use crate::operators::{Factor, InverseRoot, Normalise, RealProduct, Spread};
+use crate::pairs::Pieces;
 use crate::plan::Scattering;
 use crate::{Definition, Normalisation, Orientation, ReferencePower, ScatteringError};
 use skyscat_autodiff::{Affine, Graph, Node};
-use skyscat_wavelet::{
-    Centre, ConjugateProduct, MaskedMean, Modulus, Moment, MomentShape, RealPart, SignedRoot,
-};
-use std::rc::Rc;
+use skyscat_wavelet::{ConjugateProduct, MaskedMean, Modulus, RealPart, SignedRoot};
+use std::collections::BTreeMap;
 
-/// A field of a [`Describer`]: a node and the orientations it is turned to.
+/// A field of a [`Statistic`]: a node and the orientations it is turned to.
 #[derive(Clone)]
 pub struct Field<'o> {
     /// Name, "Q".
@@ -24,119 +23,90 @@ pub struct Field<'o> {
     pub reference: Option<&'o ReferencePower>,
 }
 
-/// Adds statistics to a graph; fields used several times are computed once.
-pub struct Describer<'a> {
-    scattering: &'a Scattering,
-    graph: &'a mut Graph,
-    fields: Vec<(Node, Option<*const Orientation>, Rc<FieldNodes>)>,
-}
-
-/// Two fields of a covariance: the nodes, their means, and where their powers are.
-struct Pair<'n> {
-    x: (Node, Option<&'n Node>, usize),
-    y: (Node, Option<&'n Node>, usize),
-    shape: MomentShape,
-}
-
-impl<'a> Describer<'a> {
-    /// Statistics of fields of `graph`.
-    pub fn new(scattering: &'a Scattering, graph: &'a mut Graph) -> Self {
-        Self { scattering, graph, fields: Vec::new() }
-    }
-
+/// What is taken of a field, or of two.
+#[derive(Clone)]
+pub enum Statistic<'o> {
     /// S0 to S4 of one field.
-    ///
-    /// # Errors
-    /// [`ScatteringError`] if the field or its orientations do not fit the plan.
-    pub fn auto(&mut self, field: &Field<'_>) -> Result<Coefficients, ScatteringError> {
-        let nodes = self.nodes(field)?;
-        let r = self.scattering.orientations();
-        let mut s1 = Vec::new();
-        let mut s2 = Vec::new();
-        let mut s3 = Vec::new();
-        let mut s4 = Vec::new();
-        for j3 in 0..self.scattering.scales() {
-            let masks = self.scattering.levels[j3].masks.clone();
-            let mean = self.graph.apply(MaskedMean::of_values(masks), &[nodes.moduli[j3]])?;
-            let pick = (0..r).map(|l| (l, l)).collect();
-            let mean = self.normalise(mean, pick, &[(field, &nodes, j3)])?;
-            s1.push(Piece { node: mean, scales: vec![j3] });
-            s2.push(Piece { node: nodes.powers[j3], scales: vec![j3] });
-            for j2 in 0..=j3 {
-                let pair = self.band_with_modulus(&nodes, &nodes, j3, j2);
-                let node = self.covariance(j3, pair, (field, &nodes), (field, &nodes))?;
-                s3.push(Piece { node, scales: vec![j3, j2] });
-                for j1 in 0..=j2 {
-                    let pair = self.moduli(&nodes, &nodes, j3, j2, j1);
-                    let node = self.covariance(j3, pair, (field, &nodes), (field, &nodes))?;
-                    s4.push(Piece { node, scales: vec![j3, j2, j1] });
-                }
-            }
-        }
-        let s0 = self.spread(nodes.image)?;
-        Ok(Coefficients {
-            name: field.name.clone(),
-            blocks: blocks([
-                (Kind::S0, s0),
-                (Kind::S1, s1),
-                (Kind::S2, s2),
-                (Kind::S3, s3),
-                (Kind::S4, s4),
-            ]),
-        })
-    }
-
+    Auto(Field<'o>),
     /// S0 to S4 of a pair of fields (Campeti et al. 2025, Eq. B.1).
+    Cross(Field<'o>, Field<'o>),
+}
+
+/// A statistic whose fields are in the graph.
+pub(crate) struct Request<'s, 'o> {
+    pub(crate) fields: [&'s Field<'o>; 2],
+    /// Which of [`Describer::known`] the two fields are.
+    pub(crate) nodes: [usize; 2],
+    /// Where the moduli of the second field are taken from.
+    pub(crate) second_moduli: usize,
+    pub(crate) auto: bool,
+}
+
+impl Scattering {
+    /// Adds statistics to a graph; what several of them need is computed once.
     ///
     /// # Errors
     /// [`ScatteringError`] if a field or its orientations do not fit the plan.
-    pub fn cross(&mut self, a: &Field<'_>, b: &Field<'_>) -> Result<Coefficients, ScatteringError> {
-        let (na, nb) = (self.nodes(a)?, self.nodes(b)?);
-        let replaced = self.peer_moduli(&nb, b.orientation)?;
-        let nb4 = replaced.as_ref().unwrap_or(&nb);
-        let mut s1 = Vec::new();
-        let mut s2 = Vec::new();
-        let mut s3 = Vec::new();
-        let mut s3p = Vec::new();
-        let mut s4 = Vec::new();
-        for j3 in 0..self.scattering.scales() {
-            let (first, second) = self.cross_power(j3, (a, &na), (b, &nb))?;
-            s1.push(Piece { node: first, scales: vec![j3] });
-            s2.push(Piece { node: second, scales: vec![j3] });
-            for j2 in 0..=j3 {
-                let pair = self.band_with_modulus(&na, nb4, j3, j2);
-                let node = self.covariance(j3, pair, (a, &na), (b, &nb))?;
-                s3.push(Piece { node, scales: vec![j3, j2] });
-                let pair = self.band_with_modulus(&nb, &na, j3, j2);
-                let node = self.covariance(j3, pair, (b, &nb), (a, &na))?;
-                s3p.push(Piece { node, scales: vec![j3, j2] });
-                let last = if self.scattering.config.all_cross_pairs { j3 } else { j2 };
-                for j1 in 0..=last {
-                    let pair = self.moduli(&na, nb4, j3, j2, j1);
-                    let node = self.covariance(j3, pair, (a, &na), (b, &nb))?;
-                    s4.push(Piece { node, scales: vec![j3, j2, j1] });
-                }
-            }
-        }
-        let mut product = self.graph.apply(RealProduct, &[na.image, nb.image])?;
-        if self.scattering.config.definition == Definition::HealpixMl {
-            product = self.graph.apply(SignedRoot, &[product])?;
-        }
-        let s0 = self.spread(product)?;
-        Ok(Coefficients {
-            name: format!("{}x{}", a.name, b.name),
-            blocks: blocks([
-                (Kind::S0, s0),
-                (Kind::S1, s1),
-                (Kind::S2, s2),
-                (Kind::S3, s3),
-                (Kind::S3P, s3p),
-                (Kind::S4, s4),
-            ]),
-        })
+    pub fn add(
+        &self,
+        graph: &mut Graph,
+        statistics: &[Statistic<'_>],
+    ) -> Result<Vec<Coefficients>, ScatteringError> {
+        let mut describer = Describer::new(self, graph);
+        let requests: Result<Vec<_>, _> = statistics.iter().map(|s| describer.request(s)).collect();
+        let requests = requests?;
+        let mut pieces = describer.covariances(&requests)?;
+        let all = requests.iter().enumerate();
+        all.map(|(i, request)| describer.coefficients(request, &mut pieces[i])).collect()
+    }
+}
+
+/// Adds statistics to a graph.
+pub(crate) struct Describer<'a, 'o> {
+    pub(crate) scattering: &'a Scattering,
+    pub(crate) graph: &'a mut Graph,
+    /// Fields in the graph, with the orientations they are turned to.
+    pub(crate) known: Vec<(Node, Option<&'o Orientation>, FieldNodes)>,
+    /// 1/√S2 of a known field at a scale.
+    roots: BTreeMap<(usize, usize), Node>,
+}
+
+/// A power that a coefficient is divided by the root of: that of a known field at a
+/// scale, and its orientation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Power {
+    pub(crate) known: usize,
+    pub(crate) scale: usize,
+    pub(crate) orientation: usize,
+}
+
+impl<'a, 'o> Describer<'a, 'o> {
+    fn new(scattering: &'a Scattering, graph: &'a mut Graph) -> Self {
+        Self { scattering, graph, known: Vec::new(), roots: BTreeMap::new() }
     }
 
-    fn nodes(&mut self, field: &Field<'_>) -> Result<Rc<FieldNodes>, ScatteringError> {
+    fn request<'s>(
+        &mut self,
+        statistic: &'s Statistic<'o>,
+    ) -> Result<Request<'s, 'o>, ScatteringError> {
+        let (a, b, auto) = match statistic {
+            Statistic::Auto(a) => (a, a, true),
+            Statistic::Cross(a, b) => (a, b, false),
+        };
+        let nodes = [self.know(a)?, self.know(b)?];
+        let mut second_moduli = nodes[1];
+        if !auto && self.scattering.config.definition == Definition::HealpixMl {
+            let (node, orientation, second) = &self.known[nodes[1]];
+            let (node, orientation) = (*node, *orientation);
+            let replaced = self.scattering.replace_moduli(self.graph, second)?;
+            second_moduli = self.known.len();
+            self.known.push((node, orientation, replaced));
+        }
+        Ok(Request { fields: [a, b], nodes, second_moduli, auto })
+    }
+
+    /// Index of a field, which is computed if it is new.
+    fn know(&mut self, field: &Field<'o>) -> Result<usize, ScatteringError> {
         let shape = self.graph.shape(field.node);
         let expected = self.scattering.nside.npix();
         if shape.rows != expected || shape.width() != 1 {
@@ -149,82 +119,82 @@ impl<'a> Describer<'a> {
         if let Some(orientation) = field.orientation {
             orientation.check(self.scattering)?;
         }
-        let key = field.orientation.map(std::ptr::from_ref);
-        if let Some(found) = self.fields.iter().find(|f| f.0 == field.node && f.1 == key) {
-            return Ok(found.2.clone());
+        let same = |o: Option<&Orientation>| {
+            o.map(std::ptr::from_ref) == field.orientation.map(std::ptr::from_ref)
+        };
+        if let Some(i) = self.known.iter().position(|k| k.0 == field.node && same(k.1)) {
+            return Ok(i);
         }
         let nodes = self.scattering.add_field(self.graph, field.node, field.orientation)?;
-        let nodes = Rc::new(nodes);
-        self.fields.push((field.node, key, nodes.clone()));
-        Ok(nodes)
+        self.known.push((field.node, field.orientation, nodes));
+        Ok(self.known.len() - 1)
     }
 
-    /// c_{l3} with D_{j2}[l3, l2]: one group for each l3.
-    fn band_with_modulus<'n>(
-        &self,
-        x: &'n FieldNodes,
-        y: &'n FieldNodes,
-        j3: usize,
-        j2: usize,
-    ) -> Pair<'n> {
-        let r = self.scattering.orientations();
-        Pair {
-            x: (x.bands[j3], x.band_means.get(j3), j3),
-            y: (y.moduli_convolved[j3][j2], y.convolved_means.get(j3).map(|m| &m[j2]), j2),
-            shape: MomentShape { groups: r, nx: 1, ny: r },
-        }
-    }
-
-    /// D_{j1}[l3, l1] with D_{j2}[l3, l2]: one group for each l3.
-    fn moduli<'n>(
-        &self,
-        x: &'n FieldNodes,
-        y: &'n FieldNodes,
-        j3: usize,
-        j2: usize,
-        j1: usize,
-    ) -> Pair<'n> {
-        let r = self.scattering.orientations();
-        Pair {
-            x: (x.moduli_convolved[j3][j1], x.convolved_means.get(j3).map(|m| &m[j1]), j1),
-            y: (y.moduli_convolved[j3][j2], y.convolved_means.get(j3).map(|m| &m[j2]), j2),
-            shape: MomentShape { groups: r, nx: r, ny: r },
-        }
-    }
-
-    fn covariance(
+    fn coefficients(
         &mut self,
-        j3: usize,
-        pair: Pair<'_>,
-        (fx, nx): (&Field<'_>, &FieldNodes),
-        (fy, ny): (&Field<'_>, &FieldNodes),
-    ) -> Result<Node, ScatteringError> {
-        let masks = self.scattering.levels[j3].masks.clone();
-        let moment = Moment::new(pair.shape, masks);
-        let mut node = self.graph.apply(moment, &[pair.x.0, pair.y.0])?;
-        if let (Some(&mx), Some(&my)) = (pair.x.1, pair.y.1) {
-            node = self.graph.apply(Centre::new(pair.shape), &[node, mx, my])?;
+        request: &Request<'_, 'o>,
+        pieces: &mut Pieces,
+    ) -> Result<Coefficients, ScatteringError> {
+        let (mut s1, mut s2) = (Vec::new(), Vec::new());
+        for j in 0..self.scattering.scales() {
+            let (first, second) = match request.auto {
+                true => self.power(request, j)?,
+                false => self.cross_power(request, j)?,
+            };
+            s1.push(Piece { node: first, scales: vec![j] });
+            s2.push(Piece { node: second, scales: vec![j] });
         }
-        let MomentShape { groups, nx: width_x, ny: width_y } = pair.shape;
-        // Power of the band's own orientation l3 (S3), or of l1 (S4); and of l2.
-        let pick = (0..groups * width_x * width_y)
-            .map(|c| {
-                let (g, y, x) = (c / (width_x * width_y), c / width_x % width_y, c % width_x);
-                (if width_x == 1 { g } else { x }, y)
-            })
-            .collect();
-        self.normalise(node, pick, &[(fx, nx, pair.x.2), (fy, ny, pair.y.2)])
+        let [a, b] = request.fields;
+        let mut blocks = vec![
+            Block { kind: Kind::S0, pieces: self.moments(request)? },
+            Block { kind: Kind::S1, pieces: s1 },
+            Block { kind: Kind::S2, pieces: s2 },
+        ];
+        let last = [Kind::S3, Kind::S3P, Kind::S4].into_iter();
+        blocks.extend(
+            last.filter_map(|kind| pieces.remove(&kind).map(|pieces| Block { kind, pieces })),
+        );
+        let name = if request.auto { a.name.clone() } else { format!("{}x{}", a.name, b.name) };
+        Ok(Coefficients { name, blocks })
+    }
+
+    /// S0: mean and spread of a field, or of the product of two.
+    fn moments(&mut self, request: &Request<'_, '_>) -> Result<Vec<Piece>, ScatteringError> {
+        let images = request.nodes.map(|i| self.known[i].2.image);
+        if request.auto {
+            return self.spread(images[0]);
+        }
+        let mut product = self.graph.apply(RealProduct, &images)?;
+        if self.scattering.config.definition == Definition::HealpixMl {
+            product = self.graph.apply(SignedRoot, &[product])?;
+        }
+        self.spread(product)
+    }
+
+    /// ⟨|c|⟩ and ⟨|c|²⟩.
+    fn power(
+        &mut self,
+        request: &Request<'_, 'o>,
+        j: usize,
+    ) -> Result<(Node, Node), ScatteringError> {
+        let nodes = &self.known[request.nodes[0]].2;
+        let (modulus, power) = (nodes.moduli[j][j], nodes.powers[j]);
+        let masks = self.scattering.levels[j].masks.clone();
+        let mean = self.graph.apply(MaskedMean::of_values(masks), &[modulus])?;
+        let own = |l| (self.power_of(request, 0, j, l), None);
+        let powers = (0..self.scattering.orientations()).map(own).collect();
+        Ok((self.normalise(mean, powers, &request.fields[..1])?, power))
     }
 
     /// ⟨|c^A c^B*|⟩ and ⟨c^A c^B*⟩, or what HealpixML computes in their place.
     fn cross_power(
         &mut self,
+        request: &Request<'_, 'o>,
         j: usize,
-        (a, na): (&Field<'_>, &FieldNodes),
-        (b, nb): (&Field<'_>, &FieldNodes),
     ) -> Result<(Node, Node), ScatteringError> {
         let masks = self.scattering.levels[j].masks.clone();
-        let product = self.graph.apply(ConjugateProduct, &[na.bands[j], nb.bands[j]])?;
+        let bands = request.nodes.map(|i| self.known[i].2.bands[j]);
+        let product = self.graph.apply(ConjugateProduct, &bands)?;
         let mean = self.graph.apply(MaskedMean::of_values(masks.clone()), &[product])?;
         if self.scattering.config.definition == Definition::HealpixMl {
             let root = self.graph.apply(SignedRoot, &[product])?;
@@ -233,34 +203,73 @@ impl<'a> Describer<'a> {
         }
         let modulus = self.graph.apply(Modulus::exact(), &[product])?;
         let first = self.graph.apply(MaskedMean::of_values(masks), &[modulus])?;
-        let pick = (0..self.scattering.orientations()).map(|l| (l, l)).collect();
-        Ok((self.normalise(first, pick, &[(a, na, j), (b, nb, j)])?, mean))
+        let both = |l| (self.power_of(request, 0, j, l), Some(self.power_of(request, 1, j, l)));
+        let powers = (0..self.scattering.orientations()).map(both).collect();
+        Ok((self.normalise(first, powers, &request.fields)?, mean))
     }
 
-    /// Divides by the square root of one power, or of the product of two.
-    fn normalise(
+    fn power_of(
+        &self,
+        request: &Request<'_, '_>,
+        field: usize,
+        scale: usize,
+        orientation: usize,
+    ) -> Power {
+        Power { known: request.nodes[field], scale, orientation }
+    }
+
+    /// Divides by the square root of one power, or of the product of two, as the
+    /// settings say; `powers` has one entry a channel of `fields`.
+    pub(crate) fn normalise(
         &mut self,
         node: Node,
-        pick: Vec<(usize, usize)>,
-        powers: &[(&Field<'_>, &FieldNodes, usize)],
+        powers: Vec<(Power, Option<Power>)>,
+        fields: &[&Field<'_>],
     ) -> Result<Node, ScatteringError> {
         match self.scattering.config.normalisation {
             Normalisation::None => Ok(node),
-            Normalisation::Own => {
-                let mut inputs = vec![node];
-                inputs.extend(powers.iter().map(|(_, nodes, j)| nodes.powers[*j]));
-                let operator = Normalise { pick, powers: powers.len() };
-                Ok(self.graph.apply(operator, &inputs)?)
-            }
-            Normalisation::Reference => self.divide_by_reference(node, &pick, powers),
+            Normalisation::Own => self.divide_by_own(node, &powers),
+            Normalisation::Reference => self.divide_by_reference(node, &powers, fields),
         }
+    }
+
+    /// Divides by the fields' own powers; channels without powers are left out.
+    pub(crate) fn divide_by_own(
+        &mut self,
+        node: Node,
+        powers: &[(Power, Option<Power>)],
+    ) -> Result<Node, ScatteringError> {
+        let mut inputs = vec![node];
+        let mut factor = |describer: &mut Self, power: &Power| -> Result<Factor, ScatteringError> {
+            let root = describer.root(power.known, power.scale)?;
+            let input = inputs[1..].iter().position(|&n| n == root).unwrap_or_else(|| {
+                inputs.push(root);
+                inputs.len() - 2
+            });
+            Ok(Factor { input, channel: power.orientation })
+        };
+        let mut factors = Vec::with_capacity(powers.len());
+        for (a, b) in powers {
+            let a = factor(self, a)?;
+            factors.push((a, b.as_ref().map(|b| factor(self, b)).transpose()?));
+        }
+        Ok(self.graph.apply(Normalise { factors }, &inputs)?)
+    }
+
+    fn root(&mut self, known: usize, scale: usize) -> Result<Node, ScatteringError> {
+        if let Some(&node) = self.roots.get(&(known, scale)) {
+            return Ok(node);
+        }
+        let node = self.graph.apply(InverseRoot, &[self.known[known].2.powers[scale]])?;
+        self.roots.insert((known, scale), node);
+        Ok(node)
     }
 
     fn divide_by_reference(
         &mut self,
         node: Node,
-        pick: &[(usize, usize)],
-        powers: &[(&Field<'_>, &FieldNodes, usize)],
+        powers: &[(Power, Option<Power>)],
+        fields: &[&Field<'_>],
     ) -> Result<Node, ScatteringError> {
         let shape = self.graph.shape(node);
         let missing = || ScatteringError::Combination {
@@ -268,14 +277,15 @@ impl<'a> Describer<'a> {
         };
         let mut scale = Vec::with_capacity(shape.reals());
         for mask in 0..shape.rows {
-            for &(a, b) in pick {
+            for (a, b) in powers {
                 let mut total = 1.0;
-                for ((field, _, j), l) in powers.iter().zip([a, b]) {
-                    let power = &field.reference.ok_or_else(missing)?.0;
-                    total *= *power
-                        .get(*j)
+                for (field, power) in fields.iter().zip([Some(a), b.as_ref()]) {
+                    let Some(power) = power else { continue };
+                    let given = &field.reference.ok_or_else(missing)?.0;
+                    total *= *given
+                        .get(power.scale)
                         .and_then(|p| p.get(mask))
-                        .and_then(|p| p.get(l))
+                        .and_then(|p| p.get(power.orientation))
                         .filter(|p| **p > 0.0)
                         .ok_or_else(missing)?;
                 }
@@ -300,42 +310,4 @@ impl<'a> Describer<'a> {
         let piece = |node, i| Piece { node, scales: vec![i] };
         Ok(vec![piece(mean, 0), piece(second, 1)])
     }
-
-    /// HealpixML's second field of a pair: at each degradation every stored
-    /// modulus becomes the plain mean of the current level's one.
-    fn peer_moduli(
-        &mut self,
-        nodes: &FieldNodes,
-        orientation: Option<&Orientation>,
-    ) -> Result<Option<FieldNodes>, ScatteringError> {
-        if self.scattering.config.definition == Definition::Paper {
-            return Ok(None);
-        }
-        let mut convolved: Vec<Vec<Node>> = Vec::new();
-        for j3 in 0..self.scattering.scales() {
-            let mut row = Vec::new();
-            if j3 > 0 {
-                let degrade = self.scattering.levels[j3 - 1].degrade.clone();
-                let degrade = degrade.expect("a coarser level follows");
-                let modulus = self.graph.apply_shared(degrade, &[nodes.moduli[j3 - 1]])?;
-                let d = self.scattering.convolve_modulus(self.graph, modulus, j3, orientation)?;
-                row = vec![d; j3];
-            }
-            row.push(nodes.moduli_convolved[j3][j3]);
-            convolved.push(row);
-        }
-        Ok(Some(FieldNodes {
-            image: nodes.image,
-            bands: nodes.bands.clone(),
-            moduli: nodes.moduli.clone(),
-            powers: nodes.powers.clone(),
-            moduli_convolved: convolved,
-            band_means: Vec::new(),
-            convolved_means: Vec::new(),
-        }))
-    }
-}
-
-fn blocks<const N: usize>(list: [(Kind, Vec<Piece>); N]) -> Vec<Block> {
-    list.into_iter().map(|(kind, pieces)| Block { kind, pieces }).collect()
 }

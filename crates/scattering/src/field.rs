@@ -1,21 +1,20 @@
-//! Everything computed once for a field: bands, moduli, and moduli convolved again.
+//! Everything computed once for a field: bands, moduli and their powers.
 
 use crate::plan::Scattering;
-use crate::{Definition, Orientation, ScatteringError};
-use skyscat_autodiff::{Graph, Node, Operator};
+use crate::{Orientation, ScatteringError};
+use skyscat_autodiff::{Graph, Node};
 use skyscat_wavelet::{MaskedMean, Modulus, Rotate};
-use std::sync::Arc;
 
-/// Nodes of one field, by scale. `moduli_convolved[j3][j2]` is D_{j2} at scale j3.
-#[derive(Debug)]
+/// Nodes of one field, by scale.
+#[derive(Clone, Debug)]
 pub(crate) struct FieldNodes {
     pub(crate) image: Node,
+    /// c at each scale.
     pub(crate) bands: Vec<Node>,
-    pub(crate) moduli: Vec<Node>,
+    /// M_j brought down to scale j3: `moduli[j3][j]`, j ≤ j3.
+    pub(crate) moduli: Vec<Vec<Node>>,
+    /// S2 of each scale.
     pub(crate) powers: Vec<Node>,
-    pub(crate) moduli_convolved: Vec<Vec<Node>>,
-    pub(crate) band_means: Vec<Node>,
-    pub(crate) convolved_means: Vec<Vec<Node>>,
 }
 
 impl Scattering {
@@ -30,40 +29,20 @@ impl Scattering {
             Some(upgrade) => graph.apply_shared(upgrade.clone(), &[field])?,
             None => field,
         };
-        let mut nodes = FieldNodes {
-            image,
-            bands: Vec::new(),
-            moduli: Vec::new(),
-            powers: Vec::new(),
-            moduli_convolved: Vec::new(),
-            band_means: Vec::new(),
-            convolved_means: Vec::new(),
-        };
+        let (mut bands, mut moduli, mut powers) = (Vec::new(), Vec::new(), Vec::new());
         let mut current = image;
         let mut stored: Vec<Node> = Vec::new();
         for (scale, level) in self.levels.iter().enumerate() {
-            let masks = &level.masks;
             let mut band = graph.apply_shared(level.convolve.clone(), &[current])?;
             if let Some(orientation) = orientation {
                 band = graph.apply(Rotate::new(orientation.first[scale].clone()), &[band])?;
             }
             let modulus = graph.apply(self.modulus(), &[band])?;
             stored.push(modulus);
-            let mut convolved = Vec::new();
-            for &m in &stored {
-                convolved.push(self.convolve_modulus(graph, m, scale, orientation)?);
-            }
-            nodes.powers.push(graph.apply(MaskedMean::of_squares(masks.clone()), &[modulus])?);
-            if self.config.definition == Definition::Paper {
-                let mean = |g: &mut Graph, n| g.apply(MaskedMean::of_values(masks.clone()), &[n]);
-                nodes.band_means.push(mean(graph, band)?);
-                let means: Result<Vec<Node>, _> =
-                    convolved.iter().map(|&d| mean(graph, d)).collect();
-                nodes.convolved_means.push(means?);
-            }
-            nodes.bands.push(band);
-            nodes.moduli.push(modulus);
-            nodes.moduli_convolved.push(convolved);
+            let power = MaskedMean::of_squares(level.masks.clone());
+            powers.push(graph.apply(power, &[modulus])?);
+            bands.push(band);
+            moduli.push(stored.clone());
             if let Some(down) = &level.down {
                 current = graph.apply_shared(down.clone(), &[current])?;
                 for m in &mut stored {
@@ -71,7 +50,7 @@ impl Scattering {
                 }
             }
         }
-        Ok(nodes)
+        Ok(FieldNodes { image, bands, moduli, powers })
     }
 
     fn modulus(&self) -> Modulus {
@@ -81,19 +60,19 @@ impl Scattering {
         }
     }
 
-    /// D = rotate₂(M ⋆ ψ) of a modulus that lives at `scale`.
-    pub(crate) fn convolve_modulus(
+    /// HealpixML's second field of a pair: at each degradation every stored
+    /// modulus becomes the plain mean of the current level's one.
+    pub(crate) fn replace_moduli(
         &self,
         graph: &mut Graph,
-        modulus: Node,
-        scale: usize,
-        orientation: Option<&Orientation>,
-    ) -> Result<Node, ScatteringError> {
-        let operator: Arc<dyn Operator> = self.levels[scale].convolve.clone();
-        let convolved = graph.apply_shared(operator, &[modulus])?;
-        Ok(match orientation {
-            Some(o) => graph.apply(Rotate::new(o.second[scale].clone()), &[convolved])?,
-            None => convolved,
-        })
+        nodes: &FieldNodes,
+    ) -> Result<FieldNodes, ScatteringError> {
+        let mut replaced = nodes.clone();
+        for j3 in 1..self.scales() {
+            let degrade = self.levels[j3 - 1].degrade.clone().expect("a coarser level follows");
+            let mean = graph.apply_shared(degrade, &[nodes.moduli[j3 - 1][j3 - 1]])?;
+            replaced.moduli[j3][..j3].fill(mean);
+        }
+        Ok(replaced)
     }
 }

@@ -1,15 +1,69 @@
 //! Small operators on coefficients: normalisation and the moments of S0.
 
-use skyscat_autodiff::{CpuKernel, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape};
+use skyscat_autodiff::{
+    CpuKernel, Field, Forward, GraphError, JointPullback, Keeps, Kernel, Operator, Pullback, Shape,
+};
 use skyscat_num::Real;
 
-/// Divides coefficients by powers: x_c/√(p_{a(c)} q_{b(c)}), or x_c/√p_{a(c)}
-/// with one power.
+/// 1/√p of powers, 0 where there is none.
+#[derive(Debug)]
+pub(crate) struct InverseRoot;
+
+impl Operator for InverseRoot {
+    fn name(&self) -> &'static str {
+        "inverse-root"
+    }
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
+        match inputs {
+            [p] if !p.complex => Ok(*p),
+            _ => Err(self.refuse(inputs, "real powers")),
+        }
+    }
+    fn keeps(&self) -> Keeps {
+        Keeps::Inputs
+    }
+    fn flops(&self, inputs: &[Shape]) -> f64 {
+        2.0 * inputs[0].reals() as f64
+    }
+    fn cpu(&self) -> &dyn CpuKernel {
+        self
+    }
+}
+
+impl Kernel for InverseRoot {
+    fn forward<T: Real>(&self, call: Forward<'_, T>) {
+        for (out, p) in call.output.iter_mut().zip(call.inputs[0].data) {
+            let p = p.to_f64();
+            *out = T::from_f64(if p > 0.0 { p.sqrt().recip() } else { 0.0 });
+        }
+    }
+
+    fn pullback<T: Real>(&self, call: Pullback<'_, T>) {
+        let inputs = call.inputs[0].data.iter().zip(call.cotangent.data);
+        for (out, (p, g)) in call.gradient.iter_mut().zip(inputs) {
+            let p = p.to_f64();
+            if p > 0.0 {
+                *out += T::from_f64(-0.5 * g.to_f64() / (p * p.sqrt()));
+            }
+        }
+    }
+}
+
+/// A channel of one of the scales of a [`Normalise`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Factor {
+    /// Which input, the coefficients not counted.
+    pub(crate) input: usize,
+    pub(crate) channel: usize,
+}
+
+/// Coefficients times one or two factors: y_c = x_c a_{i(c)} b_{j(c)}.
+///
+/// Inputs: x, then the factors, real, of as many rows. Only the channels that have
+/// factors stay.
 #[derive(Debug)]
 pub(crate) struct Normalise {
-    /// For each channel of x, the channels of p and q.
-    pub(crate) pick: Vec<(usize, usize)>,
-    pub(crate) powers: usize,
+    pub(crate) factors: Vec<(Factor, Option<Factor>)>,
 }
 
 impl Operator for Normalise {
@@ -17,81 +71,85 @@ impl Operator for Normalise {
         "normalise"
     }
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
-        let fits = inputs.len() == 1 + self.powers
-            && inputs[0].channels == self.pick.len()
-            && inputs[1..].iter().all(|p| !p.complex && p.rows == inputs[0].rows);
-        if fits { Ok(inputs[0]) } else { Err(self.refuse(inputs, "coefficients and powers")) }
+        let refuse = || self.refuse(inputs, "coefficients and real factors of as many rows");
+        let (x, scales) = inputs.split_first().ok_or_else(refuse)?;
+        let known = |f: &Factor| scales.get(f.input).is_some_and(|s| f.channel < s.channels);
+        let fits = self.factors.len() <= x.channels
+            && scales.iter().all(|s| !s.complex && s.rows == x.rows)
+            && self.factors.iter().all(|(a, b)| known(a) && b.as_ref().is_none_or(known));
+        if fits { Ok(Shape { channels: self.factors.len(), ..*x }) } else { Err(refuse()) }
     }
     fn keeps(&self) -> Keeps {
         Keeps::Inputs
     }
+    fn joint(&self) -> bool {
+        true
+    }
     fn flops(&self, inputs: &[Shape]) -> f64 {
-        4.0 * inputs[0].reals() as f64
+        let parts = (inputs[0].width() / inputs[0].channels) as f64;
+        (1.0 + parts) * (inputs[0].rows * self.factors.len()) as f64
+    }
+    fn joint_flops(&self, inputs: &[Shape]) -> f64 {
+        3.0 * self.flops(inputs)
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
     }
 }
 
-impl Normalise {
-    /// Index of a power's number for (row, channel, lane).
-    fn at(input: &skyscat_autodiff::Shape, lanes: usize, row: usize, c: usize, j: usize) -> usize {
-        (row * input.channels + c) * lanes + j
-    }
+/// The lanes of a factor in one row.
+fn lanes_of<T>(scales: &[Field<'_, T>], factor: Factor, row: usize) -> std::ops::Range<usize> {
+    let scale = &scales[factor.input];
+    let at = (row * scale.shape.channels + factor.channel) * scale.lanes;
+    at..at + scale.lanes
 }
 
 impl Kernel for Normalise {
     fn forward<T: Real>(&self, call: Forward<'_, T>) {
-        let x = call.inputs[0];
-        let (n, parts) = (x.lanes, x.shape.width() / x.shape.channels);
-        for row in 0..x.shape.rows {
-            for (c, &(a, b)) in self.pick.iter().enumerate() {
-                for j in 0..n {
-                    let p = call.inputs[1];
-                    let mut power = p.data[Self::at(&p.shape, n, row, a, j)].to_f64();
-                    if self.powers == 2 {
-                        let q = call.inputs[2];
-                        power *= q.data[Self::at(&q.shape, n, row, b, j)].to_f64();
-                    }
-                    let scale = if power > 0.0 { power.sqrt().recip() } else { 0.0 };
-                    for part in 0..parts {
-                        let at = ((row * x.shape.channels + c) * parts + part) * n + j;
-                        call.output[at] = T::from_f64(x.data[at].to_f64() * scale);
+        let (x, scales) = call.inputs.split_first().expect("checked by shape");
+        let channel = x.shape.width() / x.shape.channels * x.lanes;
+        let rows = call.output.chunks_exact_mut(self.factors.len() * channel);
+        for (row, (out, x)) in rows.zip(x.data.chunks_exact(x.stride())).enumerate() {
+            let channels = out.chunks_exact_mut(channel).zip(x.chunks_exact(channel));
+            for ((out, x), &(a, b)) in channels.zip(&self.factors) {
+                let a = &scales[a.input].data[lanes_of(scales, a, row)];
+                let b = b.map(|b| &scales[b.input].data[lanes_of(scales, b, row)]);
+                let parts = out.chunks_exact_mut(a.len()).zip(x.chunks_exact(a.len()));
+                for (out, x) in parts {
+                    for (j, (out, &x)) in out.iter_mut().zip(x).enumerate() {
+                        *out = x * b.map_or(a[j], |b| a[j] * b[j]);
                     }
                 }
             }
         }
     }
 
-    fn pullback<T: Real>(&self, call: Pullback<'_, T>) {
-        let x = call.inputs[0];
-        let (n, parts) = (x.lanes, x.shape.width() / x.shape.channels);
-        for row in 0..x.shape.rows {
-            for (c, &(a, b)) in self.pick.iter().enumerate() {
-                for j in 0..n {
-                    let picked = [a, b];
-                    let power = |k: usize| {
-                        let p = call.inputs[1 + k];
-                        p.data[Self::at(&p.shape, n, row, picked[k], j)].to_f64()
-                    };
-                    let total: f64 = (0..self.powers).map(power).product();
-                    if total <= 0.0 {
-                        continue;
+    fn pullback_joint<T: Real>(&self, call: JointPullback<'_, T>) {
+        let (x, scales) = call.inputs.split_first().expect("checked by shape");
+        let (dx, dscales) = call.gradients.split_first_mut().expect("one an input");
+        let (lanes, stride) = (x.lanes, x.stride());
+        let channel = x.shape.width() / x.shape.channels * lanes;
+        let rows = call.cotangent.data.chunks_exact(self.factors.len() * channel);
+        for (row, g) in rows.enumerate() {
+            let channels = g.chunks_exact(channel).zip(&self.factors).enumerate();
+            for (c, (g, &(a, b))) in channels {
+                let at = row * stride + c * channel;
+                let (x, dx) = (&x.data[at..at + channel], &mut dx[at..at + channel]);
+                let at_a = lanes_of(scales, a, row);
+                let av = &scales[a.input].data[at_a.clone()];
+                let second = b.map(|b| (b.input, lanes_of(scales, b, row)));
+                for j in 0..lanes {
+                    // Re and im of a complex coefficient have one factor.
+                    let mut along = T::default();
+                    let bv = second.as_ref().map(|(i, at)| scales[*i].data[at.start + j]);
+                    let factor = bv.map_or(av[j], |b| av[j] * b);
+                    for k in (j..channel).step_by(lanes) {
+                        dx[k] += g[k] * factor;
+                        along += g[k] * x[k];
                     }
-                    let scale = total.sqrt().recip();
-                    let mut along = 0.0;
-                    for part in 0..parts {
-                        let at = ((row * x.shape.channels + c) * parts + part) * n + j;
-                        let g = call.cotangent.data[at].to_f64();
-                        if call.which == 0 {
-                            call.gradient[at] += T::from_f64(g * scale);
-                        }
-                        along += g * x.data[at].to_f64() * scale;
-                    }
-                    if call.which > 0 {
-                        let k = call.which - 1;
-                        let at = Self::at(&call.inputs[1 + k].shape, n, row, picked[k], j);
-                        call.gradient[at] += T::from_f64(-0.5 * along / power(k));
+                    dscales[a.input][at_a.start + j] += bv.map_or(along, |b| along * b);
+                    if let Some((i, at)) = &second {
+                        dscales[*i][at.start + j] += along * av[j];
                     }
                 }
             }
@@ -244,12 +302,16 @@ mod tests {
 
     #[test]
     fn pullbacks_agree_with_central_differences() {
-        let pick = vec![(0, 1), (1, 1), (2, 0)];
-        let two = Normalise { pick: pick.clone(), powers: 2 };
-        let shapes = [Shape::complex(2, 3), Shape::real(2, 3), Shape::real(2, 2)];
-        assert!(worst(two, &shapes, 1) < 1e-8);
-        let one = Normalise { pick, powers: 1 };
-        assert!(worst(one, &shapes[..2], 1) < 1e-8);
+        let factor = |input, channel| Factor { input, channel };
+        // The last coefficient has no factors and is left out.
+        let factors = vec![
+            (factor(0, 0), Some(factor(1, 1))),
+            (factor(0, 2), Some(factor(0, 2))),
+            (factor(1, 0), None),
+        ];
+        let shapes = [Shape::complex(2, 4), Shape::real(2, 3), Shape::real(2, 2)];
+        assert!(worst(Normalise { factors }, &shapes, 3) < 1e-9);
+        assert!(worst(InverseRoot, &[Shape::real(2, 3)], 0) < 1e-8);
         let shapes = [Shape::real(2, 3), Shape::real(2, 3)];
         assert!(worst(Spread::Variance, &shapes, 0) < 1e-8);
         assert!(worst(Spread::StandardError(vec![3.0, 5.0]), &shapes, 0) < 1e-7);

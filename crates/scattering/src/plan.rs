@@ -3,12 +3,13 @@
 use crate::{Config, ScatteringError};
 use skyscat_autodiff::Operator;
 use skyscat_healpix::Nside;
-use skyscat_wavelet::{Convolve, Gather, Masks, Sparse, sphere};
+use skyscat_wavelet::{Convolve, Gather, Masks, Sparse, Stencil, sphere};
 use std::sync::Arc;
 
 /// The operators and masks of one scale.
 #[derive(Clone, Debug)]
 pub(crate) struct Level {
+    pub(crate) stencil: Arc<Stencil>,
     pub(crate) convolve: Arc<dyn Operator>,
     /// Smooth, then the mean of the children; absent at the last scale.
     pub(crate) down: Option<Arc<dyn Operator>>,
@@ -104,13 +105,14 @@ fn plan_levels(
     let mut nside = first;
     let mut levels = Vec::new();
     for scale in 0..scales {
-        let stencil = sphere::wavelets(nside, &config.bank)?;
+        let stencil = Arc::new(sphere::wavelets(nside, &config.bank)?);
         let weights = match masks.len() {
             0 => Masks::full(nside.npix()),
             _ => Masks::new(&masks)?,
         };
         let mut level = Level {
-            convolve: Arc::new(Convolve::new(Arc::new(stencil))),
+            convolve: Arc::new(Convolve::new(stencil.clone())),
+            stencil,
             down: None,
             degrade: None,
             masks: Arc::new(weights),

@@ -176,6 +176,12 @@ pub enum WaveletError {
         /// What is wrong.
         reason: String,
     },
+    /// A covariance of something that is not there.
+    #[error("{given} cannot be paired: allowed are pairs of the bands and moduli that are given")]
+    Pair {
+        /// The pair.
+        given: String,
+    },
     /// A resolution outside the allowed range.
     #[error(transparent)]
     Healpix(#[from] skyscat_healpix::HealpixError),

@@ -2,7 +2,7 @@
 //!
 //! A [`FilterBank`] says which wavelets; a maker of tables ([`sphere`]) turns it
 //! into [`Stencil`]s and [`Sparse`] matrices; operators ([`Convolve`], [`Modulus`],
-//! [`Rotate`], [`Gather`], [`MaskedMean`], [`Moment`], …) see only tables and
+//! [`Rotate`], [`Gather`], [`MaskedMean`], [`Covariance`], …) see only tables and
 //! never the sphere.
 //!
 //! What it is not: a list of statistics (that is `skyscat-scattering`) or a
@@ -17,7 +17,7 @@ mod stencil;
 pub use bank::{FilterBank, Frame, KernelSize, WaveletError};
 pub use grid::sphere;
 pub use operators::{
-    Centre, ConjugateProduct, Convolve, Gather, MaskedMean, Modulus, Moment, MomentShape, RealPart,
-    Rotate, RotationTable, SignedRoot,
+    ConjugateProduct, Convolve, Covariance, CovarianceConfig, Gather, MaskedMean, Modulus, Part,
+    RealPart, Rotate, RotationTable, SignedRoot,
 };
 pub use stencil::{Masks, Sparse, Stencil};

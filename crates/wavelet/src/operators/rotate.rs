@@ -60,6 +60,14 @@ impl RotationTable {
         self.groups
     }
 
+    /// Shift i and weights cos²(πδ/2), sin²(πδ/2) of a pixel and group.
+    #[inline(always)]
+    pub(crate) fn turn<T: Real>(&self, pixel: usize, group: usize) -> (usize, [T; 2]) {
+        let at = pixel * self.groups + group;
+        let weights = self.weights.get::<T>();
+        (usize::from(self.shifts[at]), [weights[2 * at], weights[2 * at + 1]])
+    }
+
     /// Weight of the input orientation `from` in the output orientation `to`.
     ///
     /// # Panics

@@ -1,0 +1,242 @@
+//! The covariance operator against its formula, written out from single operators.
+
+use num_complex::Complex64;
+use skyscat_autodiff::{Graph, Program, Purpose, Shape, check};
+use skyscat_healpix::Nside;
+use skyscat_num::{Par, Seed};
+use skyscat_wavelet::{
+    Convolve, Covariance, CovarianceConfig, FilterBank, Frame, KernelSize, Masks, Part, Rotate,
+    RotationTable, Stencil, WaveletError, sphere,
+};
+use std::sync::Arc;
+
+const PIXELS: usize = 192;
+
+fn stencil(orientations: usize) -> Arc<Stencil> {
+    let bank = FilterBank { orientations, kernel: KernelSize::Three, frame: Frame::Centre };
+    Arc::new(sphere::wavelets(Nside::new(4).unwrap(), &bank).unwrap())
+}
+
+fn two_masks() -> Arc<Masks> {
+    let half = (0..PIXELS).map(|p| f64::from(u8::from(p % 3 == 0))).collect();
+    let graded = (0..PIXELS).map(|p| p as f64 / 7.0).collect();
+    Arc::new(Masks::new(&[half, graded]).unwrap())
+}
+
+fn turn(orientations: usize) -> Arc<RotationTable> {
+    let phases: Vec<f64> =
+        (0..PIXELS * orientations).map(|i| (i as f64 * 0.37) % 6.3 - 0.1).collect();
+    Arc::new(RotationTable::from_phases(orientations, orientations, &phases))
+}
+
+/// A case: two bands, three moduli of which the last may be turned, and pairs of every
+/// kind: a band with a modulus both ways round, a modulus with itself and with others.
+fn config(r: usize, turned: bool, centred: bool) -> CovarianceConfig {
+    use Part::{Band, Modulus};
+    CovarianceConfig {
+        bands: 2,
+        moduli: vec![None, None, turned.then(|| turn(r))],
+        pairs: vec![
+            (Band(0), Modulus(0)),
+            (Band(1), Modulus(2)),
+            (Modulus(1), Band(0)),
+            (Modulus(0), Modulus(0)),
+            (Modulus(0), Modulus(2)),
+            (Modulus(2), Modulus(1)),
+            (Band(0), Band(1)),
+        ],
+        centred,
+    }
+}
+
+fn shapes(r: usize, config: &CovarianceConfig) -> Vec<Shape> {
+    let bands = std::iter::repeat_n(Shape::complex(PIXELS, r), config.bands);
+    bands.chain(config.moduli.iter().map(|_| Shape::real(PIXELS, r))).collect()
+}
+
+/// One channel `(group, member)` of a part at every pixel, for one map.
+type Channel = Vec<Complex64>;
+
+/// The parts of every group from operators of their own: `[part][group][member]`.
+fn parts(
+    r: usize,
+    config: &CovarianceConfig,
+    x: &[f64],
+    maps: usize,
+    map: usize,
+) -> Vec<Vec<Vec<Channel>>> {
+    let mut graph = Graph::new();
+    let inputs: Vec<_> = shapes(r, config).iter().map(|&s| graph.input(s)).collect();
+    for (i, &input) in inputs.iter().enumerate() {
+        let mut node = input;
+        if let Some(turn) = i.checked_sub(config.bands).map(|m| &config.moduli[m]) {
+            node = graph.apply(Convolve::new(stencil(r)), &[node]).unwrap();
+            if let Some(table) = turn {
+                node = graph.apply(Rotate::new(table.clone()), &[node]).unwrap();
+            }
+        }
+        graph.output(format!("{i}"), node);
+    }
+    let par = Par::new(1).unwrap();
+    let mut program =
+        Program::<f64>::compile(Arc::new(graph), maps, Purpose::Values, &par).unwrap();
+    program.evaluate(x);
+    (0..inputs.len())
+        .map(|i| {
+            let (shape, data) = program.output(&format!("{i}")).unwrap();
+            let members = shape.channels / r;
+            let at = |p: usize, c: usize| {
+                let at = (p * shape.channels + c) * 2 * maps + map;
+                Complex64::new(data[at], data[at + maps])
+            };
+            let channel = |c: usize| (0..PIXELS).map(|p| at(p, c)).collect::<Channel>();
+            (0..r).map(|g| (0..members).map(|l| channel(g * members + l)).collect()).collect()
+        })
+        .collect()
+}
+
+/// Cov[X, Y] = ⟨X Y*⟩ − ⟨X⟩⟨Y*⟩, literally.
+fn covariance(x: &Channel, y: &Channel, weights: &[f64], centred: bool) -> Complex64 {
+    let total: f64 = weights.iter().sum();
+    let mean = |f: &dyn Fn(usize) -> Complex64| -> Complex64 {
+        (0..PIXELS).map(|p| f(p) * weights[p]).sum::<Complex64>() / total
+    };
+    let product = mean(&|p| x[p] * y[p].conj());
+    let means = mean(&|p| x[p]) * mean(&|p| y[p].conj());
+    if centred { product - means } else { product }
+}
+
+/// What the operator gives: `[mask][channel]` of one map, and the pairs' channels.
+fn run(
+    r: usize,
+    config: &CovarianceConfig,
+    masks: Arc<Masks>,
+    (x, maps, map): (&[f64], usize, usize),
+    threads: usize,
+) -> (Vec<Vec<Complex64>>, Vec<std::ops::Range<usize>>) {
+    let operator = Covariance::new(stencil(r), masks, config.clone()).unwrap();
+    let ranges = (0..config.pairs.len()).map(|i| operator.channels(i)).collect();
+    let mut graph = Graph::new();
+    let inputs: Vec<_> = shapes(r, config).iter().map(|&s| graph.input(s)).collect();
+    let node = graph.apply(operator, &inputs).unwrap();
+    graph.output("out", node);
+    let par = Par::new(threads).unwrap();
+    let mut program =
+        Program::<f64>::compile(Arc::new(graph), maps, Purpose::Values, &par).unwrap();
+    program.evaluate(x);
+    let (shape, data) = program.output("out").unwrap();
+    let at = |mask: usize, c: usize| {
+        let at = (mask * shape.channels + c) * 2 * maps + map;
+        Complex64::new(data[at], data[at + maps])
+    };
+    let rows = (0..shape.rows).map(|m| (0..shape.channels).map(|c| at(m, c)).collect()).collect();
+    (rows, ranges)
+}
+
+fn noise(r: usize, config: &CovarianceConfig, maps: usize) -> Vec<f64> {
+    let len: usize = shapes(r, config).iter().map(Shape::reals).sum();
+    let mut x = Seed(4).stream("covariance-test").index(0, 0).normals(len * maps);
+    // A mean that is worth taking off.
+    x.iter_mut().for_each(|x| *x += 0.5);
+    x
+}
+
+#[test]
+fn covariances_are_the_formula() {
+    let half: Vec<f64> = (0..PIXELS).map(|p| f64::from(u8::from(p % 3 == 0))).collect();
+    let graded: Vec<f64> = (0..PIXELS).map(|p| p as f64 / 7.0).collect();
+    for r in [1, 2, 3, 4, 5, 6, 8] {
+        for (turned, centred) in [(false, true), (true, true), (true, false)] {
+            let config = config(r, turned, centred);
+            let maps = 3;
+            let x = noise(r, &config, maps);
+            let list = parts(r, &config, &x, maps, 2);
+            let of = |part: Part| match part {
+                Part::Band(i) => &list[i],
+                Part::Modulus(i) => &list[config.bands + i],
+            };
+            let (found, ranges) = run(r, &config, two_masks(), (&x, maps, 2), 2);
+            for (mask, weights) in [&half, &graded].into_iter().enumerate() {
+                for (&(px, py), range) in config.pairs.iter().zip(&ranges) {
+                    let mut channel = range.start;
+                    for (gx, gy) in of(px).iter().zip(of(py)) {
+                        for y in gy {
+                            for x in gx {
+                                let expected = covariance(x, y, weights, centred);
+                                let error = (found[mask][channel] - expected).norm();
+                                assert!(error < 1e-13, "R = {r}, {px:?} {py:?}: {error:e}");
+                                // Must fail: the other definition, or the next channel.
+                                let other = covariance(x, y, weights, !centred);
+                                let differs = (found[mask][channel] - other).norm() > 1e-13;
+                                // A wavelet's own mean is nearly zero under a smooth mask.
+                                assert!(differs, "R = {r}, {px:?} {py:?}: means play no part");
+                                channel += 1;
+                            }
+                        }
+                    }
+                    assert_eq!(channel, range.end);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_central_differences() {
+    for r in [1, 3, 4, 5, 8] {
+        for (turned, centred) in [(false, true), (true, true), (true, false)] {
+            for maps in [1, 10] {
+                let config = config(r, turned, centred);
+                let shapes = shapes(r, &config);
+                let operator = Covariance::new(stencil(r), two_masks(), config).unwrap();
+                let found = check::pullback(Arc::new(operator), &shapes, maps).unwrap();
+                // A quadratic form: Richardson's formula is exact but for rounding.
+                assert!(found.relative() <= 1e-8, "R = {r} × {maps}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn moduli_alone_have_gradients_too() {
+    let config = CovarianceConfig {
+        bands: 0,
+        moduli: vec![None; 2],
+        pairs: vec![(Part::Modulus(1), Part::Modulus(0))],
+        centred: true,
+    };
+    let operator = Covariance::new(stencil(4), two_masks(), config.clone()).unwrap();
+    let found = check::pullback(Arc::new(operator), &shapes(4, &config), 3).unwrap();
+    assert!(found.relative() <= 1e-8, "{found:?}");
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let config = config(4, true, true);
+    let x = noise(4, &config, 3);
+    let one = run(4, &config, two_masks(), (&x, 3, 1), 1).0;
+    for threads in [2, 7] {
+        assert_eq!(run(4, &config, two_masks(), (&x, 3, 1), threads).0, one);
+    }
+    let mut other = x.clone();
+    other[7] *= 1.0 + 1e-12;
+    assert_ne!(run(4, &config, two_masks(), (&other, 3, 1), 1).0, one, "must fail");
+}
+
+#[test]
+fn pairs_of_nothing_are_refused() {
+    let empty = CovarianceConfig { bands: 1, moduli: vec![], pairs: vec![], centred: true };
+    let error = Covariance::new(stencil(4), two_masks(), empty.clone()).unwrap_err();
+    assert!(matches!(error, WaveletError::Pair { .. }), "{error}");
+    let pairs = vec![(Part::Band(0), Part::Modulus(0))];
+    let error = Covariance::new(stencil(4), two_masks(), CovarianceConfig { pairs, ..empty });
+    assert!(error.unwrap_err().to_string().contains("Modulus(0)"));
+    // A joint pullback cannot add to one gradient twice.
+    let config = config(4, false, true);
+    let operator = Covariance::new(stencil(4), two_masks(), config).unwrap();
+    let mut graph = Graph::new();
+    let band = graph.input(Shape::complex(PIXELS, 4));
+    let modulus = graph.input(Shape::real(PIXELS, 4));
+    let error = graph.apply(operator, &[band, band, modulus, modulus, modulus]).unwrap_err();
+    assert!(error.to_string().contains("inputs that differ"), "{error}");
+}
