@@ -37,6 +37,6 @@ pub use optimise::{
     Vector,
 };
 pub use plan::{Floor, MemoryPlan, Purpose};
-pub use program::Program;
+pub use program::{OperatorTime, Program};
 pub use stack::Stack;
 pub use term::{Stat, Term};

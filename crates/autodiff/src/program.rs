@@ -7,10 +7,25 @@ use crate::{
 };
 use rayon::prelude::*;
 use skyscat_num::Par;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Largest number of inputs of one operator.
 pub(crate) const MAX_INPUTS: usize = 64;
+
+/// Time of all calls of one operator in one direction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperatorTime {
+    /// Its name.
+    pub operator: &'static str,
+    /// Whether it is the pullback.
+    pub backward: bool,
+    /// Number of calls.
+    pub calls: usize,
+    /// Their wall time.
+    pub time: Duration,
+}
 
 /// A graph compiled for the CPU in precision `T`, for a batch of maps.
 ///
@@ -133,17 +148,57 @@ impl<T: Precision> Program<T> {
         par.install(|| {
             let mut total = None;
             for at in 0..self.plan.steps.len() {
-                match self.plan.steps[at] {
-                    Step::Load(node) => self.load(node, x),
-                    Step::Forward(node) => self.forward(node),
-                    Step::Terms => total = Some(self.evaluate_terms(at)),
-                    Step::Pullback { node, which } => self.pullback(at, node, which),
-                    Step::Joint(node) => self.joint(at, node),
-                }
+                total = self.step(at, x).or(total);
             }
             self.store(gradient);
             total.expect("compiled for gradients")
         })
+    }
+
+    /// One evaluation, with the time that each operator took: where a program's time
+    /// goes, in descending order.
+    ///
+    /// # Panics
+    /// As [`Program::value_and_gradient`].
+    pub fn profile(&mut self, x: &[T]) -> Vec<OperatorTime> {
+        let mut times: BTreeMap<(&'static str, bool), (usize, Duration)> = BTreeMap::new();
+        let par = self.par.clone();
+        par.install(|| {
+            for at in 0..self.plan.steps.len() {
+                let (node, backward) = match self.plan.steps[at] {
+                    Step::Load(node) | Step::Forward(node) => (Some(node), false),
+                    Step::Pullback { node, .. } | Step::Joint(node) => (Some(node), true),
+                    Step::Terms => (None, false),
+                };
+                let operator = node.map(|n| self.graph.nodes[n].operator.as_ref());
+                let name = operator.map_or("terms", |o| o.map_or("input", |o| o.name()));
+                let start = Instant::now();
+                let _ = self.step(at, x);
+                let sum = times.entry((name, backward)).or_default();
+                *sum = (sum.0 + 1, sum.1 + start.elapsed());
+            }
+        });
+        let time = |((operator, backward), (calls, time))| OperatorTime {
+            operator,
+            backward,
+            calls,
+            time,
+        };
+        let mut list: Vec<OperatorTime> = times.into_iter().map(time).collect();
+        list.sort_by_key(|t| std::cmp::Reverse(t.time));
+        list
+    }
+
+    /// Runs one step; the loss, if it is that of the terms.
+    fn step(&mut self, at: usize, x: &[T]) -> Option<f64> {
+        match self.plan.steps[at] {
+            Step::Load(node) => self.load(node, x),
+            Step::Forward(node) => self.forward(node),
+            Step::Terms => return Some(self.evaluate_terms(at)),
+            Step::Pullback { node, which } => self.pullback(at, node, which),
+            Step::Joint(node) => self.joint(at, node),
+        }
+        None
     }
 
     /// The loss terms of the last evaluation, weights included.

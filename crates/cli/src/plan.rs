@@ -7,8 +7,10 @@ use crate::input::Inputs;
 use crate::settings::Settings;
 use crate::{Ending, say};
 use anyhow::{Context, Result};
-use skyscat::emulator::Emulator;
-use skyscat::num::{Par, Seed};
+use indicatif::HumanDuration;
+use skyscat::emulator::{BatchPlan, Emulator};
+use skyscat::num::{Ceilings, Par, Seed};
+use std::time::Duration;
 
 pub(crate) fn run(args: PlanArgs) -> Result<Ending> {
     let given = Settings {
@@ -64,9 +66,9 @@ fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) ->
     let left_out = emulator.left_out()?.len();
     line("left out", format!("{left_out} coefficients that do not vary over the inputs"));
     let (batch, steps) = (emulator.config().batch, emulator.config().steps);
-    match e.count {
-        Some(count) => {
-            let batches = emulator.schedule(count).batches().len();
+    let batches = e.count.map(|count| emulator.schedule(count).batches().len());
+    match e.count.zip(batches) {
+        Some((count, batches)) => {
             let unsure = match (e.target, e.seed) {
                 (Some(crate::choices::TargetWord::Single), None) => " (with seed 0)",
                 _ => "",
@@ -77,29 +79,70 @@ fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) ->
         None => line("batches", format!("of {batch} maps, {steps} iterations (no --count given)")),
     }
     let precision = e.precision.expect("has a default");
-    let (memory, floor) = match precision {
+    let plan = match precision {
         PrecisionWord::F64 => emulator.plan::<f64>()?,
         PrecisionWord::F32 => emulator.plan::<f32>()?,
     };
+    show_work(&plan, precision, par, steps, batches);
+    Ok(())
+}
+
+/// Memory, least work and a prediction for this machine.
+fn show_work(
+    plan: &BatchPlan,
+    precision: PrecisionWord,
+    par: &Par,
+    steps: u64,
+    batches: Option<usize>,
+) {
+    let line = |name: &str, value: String| say::result(&format!("{name:<14}{value}"));
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     line(
         "memory",
         format!(
-            "{:.1} MiB in {} buffers ({:.1} MiB unshared), {:.1} MiB scratch, {precision}",
-            mib(memory.field_bytes),
-            memory.buffers,
-            mib(memory.unshared_bytes),
-            mib(memory.scratch_bytes),
+            "{:.1} MiB: {:.1} MiB fields and gradients, {:.1} MiB scratch, {:.1} MiB optimiser; \
+             {:.0} bytes a pixel of each map, {precision}",
+            mib(plan.bytes()),
+            mib(plan.program.field_bytes),
+            mib(plan.program.scratch_bytes),
+            mib(plan.descent_bytes),
+            plan.bytes() as f64 / plan.variables as f64,
         ),
     );
     line(
         "evaluation",
         format!(
-            "at least {:.2} Gflop and {:.2} GB moved for loss and gradient; {} threads",
-            floor.flops / 1e9,
-            floor.bytes / 1e9,
-            par.threads()
+            "at least {:.2} Gflop and {:.2} GB moved for loss and gradient",
+            plan.floor.flops / 1e9,
+            plan.floor.bytes / 1e9,
         ),
     );
-    Ok(())
+    let threads = par.threads();
+    let ceilings = Ceilings::measure(threads);
+    line(
+        "this machine",
+        format!(
+            "{:.0} GFLOP/s of f64 multiply-adds, copies at {:.1} GB/s ({threads} threads, measured)",
+            ceilings.flops_f64 / 1e9,
+            ceilings.bytes / 1e9,
+        ),
+    );
+    let (arithmetic, moved) = plan.least(&ceilings);
+    let ms = |time: Duration| 1e3 * time.as_secs_f64();
+    let iteration = plan.iteration(&ceilings);
+    line(
+        "floor",
+        format!("{:.2} ms arithmetic, {:.2} ms memory an evaluation", ms(arithmetic), ms(moved)),
+    );
+    let batch = iteration.mul_f64(steps as f64);
+    let all = |n| format!(", {:#} in all", HumanDuration(batch.mul_f64(n as f64)));
+    line(
+        "prediction",
+        format!(
+            "{:.1} ms an iteration, {:.1} s a batch{} (to a factor of about 1.5)",
+            ms(iteration),
+            batch.as_secs_f64(),
+            batches.map_or_else(String::new, all),
+        ),
+    );
 }

@@ -2,9 +2,9 @@
 
 use crate::batch::{Batch, Precision, Progress, SavedDescent, Settings, Start, descend};
 use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
-use crate::{BatchId, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
+use crate::{BatchId, BatchPlan, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
-use skyscat_autodiff::{Floor, MemoryPlan, Program, Purpose};
+use skyscat_autodiff::{Program, Purpose};
 use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
 use skyscat_scattering::{CoefficientTable, Kind, Orientation, Scattering, Selection};
@@ -159,14 +159,24 @@ impl Emulator {
         Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
     }
 
-    /// Memory and least work of one evaluation in precision `T`.
+    /// What a batch takes in precision `T`.
     ///
     /// # Errors
     /// As [`Emulator::program`].
-    pub fn plan<T: Precision>(&self) -> Result<(MemoryPlan, Floor), EmulatorError> {
+    pub fn plan<T: Precision>(&self) -> Result<BatchPlan, EmulatorError> {
         let target = (self.target() == TargetMode::Single).then_some(0);
         let program = self.program::<T>(BatchId { target, number: 0 })?;
-        Ok((program.memory(), program.floor()))
+        let vector = program.variables() * std::mem::size_of::<T>();
+        Ok(BatchPlan {
+            program: program.memory(),
+            floor: program.floor(),
+            // Pairs of differences; x, gradient, direction and their trials.
+            descent_bytes: (2 * self.config.lbfgs.memory + 5) * vector,
+            // Both loops of the direction read every pair twice.
+            descent_traffic: (4.0 * self.config.lbfgs.memory as f64 + 10.0) * vector as f64,
+            variables: program.variables(),
+            real_bytes: std::mem::size_of::<T>(),
+        })
     }
 
     /// Where a batch starts: standardised variables.

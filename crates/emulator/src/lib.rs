@@ -16,6 +16,7 @@ mod emulator;
 mod gaussian;
 mod graph;
 pub mod loss;
+mod plan;
 mod standardise;
 
 pub use batch::{Batch, Precision, Progress, SavedDescent, Silent};
@@ -24,4 +25,5 @@ pub use config::{
 };
 pub use draw::{BatchId, Drawn, Schedule};
 pub use emulator::{BlockMatch, Emulator, assemble};
+pub use plan::BatchPlan;
 pub use standardise::Standardiser;

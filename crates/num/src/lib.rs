@@ -5,18 +5,21 @@
 //! * [`tree_sum`] and [`chunk_rows`] make sums whose bits do not depend on the
 //!   number of threads.
 //! * [`Par`] says how many threads may be used: an argument, never a global.
+//! * [`Ceilings`] measures what this machine can do at best.
 //! * [`Seed`] makes independent, counter-based random streams.
 //!
 //! What it is not: a linear algebra or array library. Use it when you write a
 //! kernel or an operator for this workspace. It depends on pulp, rayon and the
 //! rand crates, and on no other crate of skyscat.
 
+mod ceilings;
 mod par;
 mod real;
 mod seed;
 mod sum;
 mod table;
 
+pub use ceilings::Ceilings;
 pub use par::{Par, ParError};
 pub use pulp::{Arch, Simd, WithSimd};
 pub use real::Real;

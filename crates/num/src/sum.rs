@@ -28,19 +28,22 @@ pub fn tree_sum<T: Copy + Send + Sync + AddAssign>(partials: &mut [T], parts: us
     let block = partials.len() / parts;
     let mut stride = 1;
     while stride < parts && block > 0 {
-        partials.par_chunks_mut(2 * stride * block).for_each(|pair| {
+        let add = |pair: &mut [T]| {
             // The last pair of a level may lack its right block.
             if pair.len() > stride * block {
                 let (left, right) = pair.split_at_mut(stride * block);
-                let left = left[..block].par_chunks_mut(CHUNK);
-                left.zip(right[..block].par_chunks(CHUNK)).for_each(|(left, right)| {
-                    left.iter_mut().zip(right).for_each(|(a, &b)| *a += b);
-                });
+                let right = &right[..block];
+                left[..block].iter_mut().zip(right).for_each(|(a, &b)| *a += b);
             }
-        });
+        };
+        match block {
+            // Tasks cost more than a few additions.
+            ..CHUNK => partials.chunks_mut(2 * stride * block).for_each(add),
+            _ => partials.par_chunks_mut(2 * stride * block).for_each(add),
+        }
         stride *= 2;
     }
 }
 
-/// Numbers that one task adds.
+/// Numbers whose sum is worth a task.
 const CHUNK: usize = 1 << 12;

@@ -14,6 +14,8 @@ pub struct Matrix {
     pub rows: usize,
     /// Number of the first row and column, for the marks.
     pub first: usize,
+    /// What a row or column counts for on the marks: 10 if every tenth is given.
+    pub step: f64,
     /// Values of the first and the last colour.
     pub range: (f64, f64),
     /// The colours.
@@ -51,16 +53,18 @@ impl Matrix {
         scene.lines(vec![frame.outline()], Stroke::solid(0.8, INK));
         let style = |anchor| TextStyle { size: TEXT, anchor, colour: INK, upright: false };
         let columns = self.values.len() / self.rows;
-        let ends = |n: usize| (self.first as f64, (self.first + n) as f64);
+        let first = self.first as f64;
+        let span = |n: usize| n as f64 * self.step;
+        let ends = |n: usize| (first, first + span(n));
         let line = Stroke::solid(0.8, INK);
         for value in crate::scale::ticks(ends(columns), 4) {
-            let x = frame.left + frame.width * (value - self.first as f64) / columns as f64;
+            let x = frame.left + frame.width * (value - first) / span(columns);
             scene.lines(vec![vec![(x, frame.bottom()), (x, frame.bottom() + 4.0)]], line);
             let at = (x, frame.bottom() + 8.0 + TEXT);
             scene.text(&format!("{value}"), at, style(Anchor::Middle));
         }
         for value in crate::scale::ticks(ends(self.rows), 4) {
-            let y = frame.top + frame.height * (value - self.first as f64) / self.rows as f64;
+            let y = frame.top + frame.height * (value - first) / span(self.rows);
             scene.lines(vec![vec![(frame.left - 4.0, y), (frame.left, y)]], line);
             let at = (frame.left - 7.0, y + 0.5 * TEXT);
             scene.text(&format!("{value}"), at, style(Anchor::Right));
@@ -79,7 +83,7 @@ mod tests {
         let n = 100;
         let values = (0..n * n).map(|i| f64::from(u8::from(i / n == i % n))).collect();
         let (title, range, colormap) = (String::new(), (0.0, 1.0), Colormap::RdBu);
-        let matrix = Matrix { title, values, rows: n, first: 0, range, colormap };
+        let matrix = Matrix { title, values, rows: n, first: 0, step: 1.0, range, colormap };
         let image = matrix.image(30);
         assert_eq!(image.width(), 30);
         assert!((0..30).all(|i| image.pixel(i, i) == colormap.at(1.0)));

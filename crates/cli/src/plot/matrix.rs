@@ -51,7 +51,8 @@ pub(super) fn run(args: PlotMatrixArgs) -> Result<Ending> {
     for (i, (path, first, table)) in tables.into_iter().enumerate() {
         let title = titles.get(i).cloned().unwrap_or_else(|| stem(path));
         let (rows, values) = (table.nrows(), table.into_iter().collect());
-        panels.push(Panel::Matrix(Matrix { title, values, rows, first, range, colormap }));
+        let step = 1.0;
+        panels.push(Panel::Matrix(Matrix { title, values, rows, first, step, range, colormap }));
     }
     figure.rows.push(Row { height: 0.0, panels });
     let unit = plan.plot().unit.clone().unwrap_or_default();

@@ -230,11 +230,12 @@ fn matrices(judged: &Judged) -> Result<Vec<Picture>> {
                 Some(_) => "reference (exact)".to_owned(),
                 None => format!("{} ({} maps)", set.name, set.maps.n_maps()),
             };
-            // Marks are numbers of variables where the part is contiguous.
-            let first = if name.ends_with("zoom") { zoom.start } else { 0 };
+            let (first, rows) = (chosen[0], chosen.len());
+            // Marks count variables, whether or not all of them are drawn.
+            let step = (chosen[rows - 1] + 1 - first) as f64 / rows as f64;
             let values = values.collect();
-            let rows = chosen.len();
-            panels.push(Panel::Matrix(Matrix { title, values, rows, first, range, colormap }));
+            let matrix = Matrix { title, values, rows, first, step, range, colormap };
+            panels.push(Panel::Matrix(matrix));
         }
         let mut figure = Figure::new("", PAGE);
         figure.rows.push(Row { height: 0.0, panels });

@@ -30,7 +30,7 @@ impl Covariance {
         let means = if self.config.centred { layout.slots } else { 0 };
         Lengths {
             sums: self.masks.masks * groups * (layout.products + means) * width,
-            block: BLOCK.min(layout.parts.rows) * layout.slots * width,
+            block: BLOCK.min(layout.parts.rows) * groups * layout.slots * width,
             turned: groups * width,
             packed: (layout.factors.len() + layout.slots) * width,
             // At least 1: a length of 0 would be no chunk, and no task.

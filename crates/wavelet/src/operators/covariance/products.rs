@@ -32,12 +32,13 @@ impl<T: Real> WithSimd for Products<'_, T> {
         sums.fill(T::default());
         for first in rows.clone().step_by(BLOCK) {
             let block = first..(first + BLOCK).min(rows.end);
-            let z = &mut z[..block.len() * stride];
-            for group in 0..groups {
-                second.fill(simd, group, block.clone(), (&mut *z, &mut *turned));
+            let group_len = block.len() * stride;
+            let z = &mut z[..groups * group_len];
+            second.fill(simd, block.clone(), (&mut *z, &mut *turned));
+            let weights = &weights[block.start * masks..block.end * masks];
+            for (group, z) in z.chunks_exact(group_len).enumerate() {
                 for mask in 0..masks {
                     let sums = &mut sums[(mask * groups + group) * per_group..][..per_group];
-                    let weights = &weights[block.start * masks..block.end * masks];
                     let fields = Fields { z, stride, lanes, weights, mask, masks };
                     fields.sum(simd, op, sums);
                 }

@@ -1,4 +1,4 @@
-//! The fields of one group for a block of pixels: bands copied, moduli convolved.
+//! The fields of all groups at a block of pixels: bands copied, moduli convolved.
 
 use super::Covariance;
 use crate::RotationTable;
@@ -7,75 +7,96 @@ use skyscat_num::{Real, Simd};
 use std::ops::Range;
 
 /// Pixels of a block: their fields stay in the cache while they are paired.
-pub(super) const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 8;
 
-/// Fields of one group, `[pixel][slot][re, im][lane]`.
+/// Makes the fields of all groups at a block of pixels,
+/// `[group][pixel][slot][re, im][lane]`.
 pub(super) struct Second<'a, T> {
     pub(super) op: &'a Covariance,
     pub(super) inputs: &'a [Field<'a, T>],
 }
 
+/// Where a modulus of one pixel is written.
+#[derive(Clone, Copy)]
+struct Place {
+    /// First number of its first slot in the first group.
+    at: usize,
+    /// From one group to the next.
+    group: usize,
+}
+
 impl<T: Real> Second<'_, T> {
-    /// Fills `z` with the fields of a group at `rows`. `turned` holds R channels.
+    /// Fills `z` with the fields at `rows`. `turned` holds R channels.
     #[inline(always)]
     pub(super) fn fill<S: Simd>(
         &self,
         simd: S,
-        group: usize,
         rows: Range<usize>,
         (z, turned): (&mut [T], &mut [T]),
     ) {
         let lanes = self.inputs[0].lanes;
-        let r = self.op.groups();
-        let bands = self.op.config.bands;
-        let stride = self.op.layout.slots * 2 * lanes;
-        for (row, z) in rows.zip(z.chunks_exact_mut(stride)) {
-            let (head, tail) = z.split_at_mut(bands * 2 * lanes);
-            for (band, out) in self.inputs[..bands].iter().zip(head.chunks_exact_mut(2 * lanes)) {
-                let at = row * band.stride() + 2 * lanes * group;
-                out.copy_from_slice(&band.data[at..at + 2 * lanes]);
+        let (r, bands) = (self.op.groups(), self.op.config.bands);
+        let width = 2 * lanes;
+        let stride = self.op.layout.slots * width;
+        let group = rows.len() * stride;
+        for (i, row) in rows.enumerate() {
+            for (b, band) in self.inputs[..bands].iter().enumerate() {
+                let from = &band.data[row * band.stride()..][..r * width];
+                let from = T::regs::<S>(from).chunks_exact(T::regs::<S>(from).len() / r);
+                for (g, from) in from.enumerate() {
+                    let to = &mut z[g * group + i * stride + b * width..][..width];
+                    T::regs_mut::<S>(to).iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                }
             }
-            let moduli = self.inputs[bands..].iter().zip(&self.op.config.moduli);
-            for ((modulus, turn), out) in moduli.zip(tail.chunks_exact_mut(r * 2 * lanes)) {
-                match turn {
-                    None => self.convolve(simd, modulus, (row, group), out),
-                    Some(table) => {
-                        self.convolve(simd, modulus, (row, group), turned);
-                        turn_forward::<T, S>(simd, table, (row, group), turned, out);
-                    }
+            for (m, turn) in self.op.config.moduli.iter().enumerate() {
+                let at = i * stride + (bands + m * r) * width;
+                let place = Place { at, group };
+                self.convolve(simd, &self.inputs[bands + m], row, (place, &mut *z));
+                let Some(table) = turn else { continue };
+                for g in 0..r {
+                    let out = &mut z[at + g * group..][..r * width];
+                    turned.copy_from_slice(out);
+                    turn_forward::<T, S>(simd, table, (row, g), turned, out);
                 }
             }
         }
     }
 
-    /// M ⋆ ψ_group at one pixel, `[channel][re, im][lane]`.
+    /// M ⋆ ψ of every orientation at one pixel.
     #[inline(always)]
     fn convolve<S: Simd>(
         &self,
         simd: S,
         modulus: &Field<'_, T>,
-        at: (usize, usize),
-        out: &mut [T],
+        row: usize,
+        (place, z): (Place, &mut [T]),
     ) {
+        let r = self.op.groups();
         let columns = T::regs::<S>(&modulus.data[..modulus.stride()]).len();
-        let mut c = 0;
-        while c < columns {
-            match columns - c {
-                8.. => c += self.columns::<S, 8>(simd, modulus, at, (c, &mut *out)),
-                4.. => c += self.columns::<S, 4>(simd, modulus, at, (c, &mut *out)),
-                _ => c += self.columns::<S, 1>(simd, modulus, at, (c, &mut *out)),
+        let mut l = 0;
+        while l < r {
+            let mut c = 0;
+            while c < columns {
+                let at = (row, l, c);
+                c += match (r - l, columns - c) {
+                    (2.., 4..) => self.columns::<S, 2, 4>(simd, modulus, at, (place, &mut *z)),
+                    (1, 4..) => self.columns::<S, 1, 4>(simd, modulus, at, (place, &mut *z)),
+                    (2.., _) => self.columns::<S, 2, 1>(simd, modulus, at, (place, &mut *z)),
+                    _ => self.columns::<S, 1, 1>(simd, modulus, at, (place, &mut *z)),
+                };
             }
+            l += 2.min(r - l);
         }
     }
 
-    /// `B` neighbouring registers of a row.
+    /// `N` orientations of `B` neighbouring registers of a row.
     #[inline(always)]
-    fn columns<S: Simd, const B: usize>(
+    fn columns<S: Simd, const N: usize, const B: usize>(
         &self,
         simd: S,
         modulus: &Field<'_, T>,
-        (row, group): (usize, usize),
-        (c, out): (usize, &mut [T]),
+        (row, l, c): (usize, usize, usize),
+        (place, z): (Place, &mut [T]),
     ) -> usize {
         let stencil = &self.op.stencil;
         let range = stencil.forward.entries(row);
@@ -83,23 +104,30 @@ impl<T: Real> Second<'_, T> {
         let weights = &stencil.weights.get::<T>()[range.start * per..range.end * per];
         let stride = modulus.stride();
         let zero = T::splat(simd, T::default());
-        let (mut re, mut im) = ([zero; B], [zero; B]);
+        let mut sum = [[[zero; B]; 2]; N];
         for (&k, w) in stencil.forward.columns[range].iter().zip(weights.chunks_exact(per)) {
             let x = T::regs::<S>(&modulus.data[k as usize * stride..][..stride]);
-            let x = &x[c..c + B];
-            let w = &w[2 * group..2 * group + 2];
-            let (wr, wi) = (T::splat(simd, w[0]), T::splat(simd, w[1]));
-            for ((re, im), x) in re.iter_mut().zip(&mut im).zip(x) {
-                *re = T::mul_add(simd, wr, *x, *re);
-                *im = T::mul_add(simd, wi, *x, *im);
+            let x: [T::Reg<S>; B] = std::array::from_fn(|b| x[c + b]);
+            let (w, _) = w[2 * l..2 * (l + N)].as_chunks::<2>();
+            for (sum, w) in sum.iter_mut().zip(w) {
+                for (sum, w) in sum.iter_mut().zip(w) {
+                    let w = T::splat(simd, *w);
+                    for (sum, x) in sum.iter_mut().zip(x) {
+                        *sum = T::mul_add(simd, w, x, *sum);
+                    }
+                }
             }
         }
         let registers = T::regs::<S>(&modulus.data[..modulus.lanes]).len();
-        let out = T::regs_mut::<S>(out);
-        for (b, (re, im)) in re.iter().zip(&im).enumerate() {
-            let (channel, lane) = ((c + b) / registers, (c + b) % registers);
-            out[2 * channel * registers + lane] = *re;
-            out[(2 * channel + 1) * registers + lane] = *im;
+        for (n, sum) in sum.iter().enumerate() {
+            let out = &mut z[place.at + (l + n) * place.group..][..2 * stride];
+            let out = T::regs_mut::<S>(out);
+            for (part, sum) in sum.iter().enumerate() {
+                for (b, sum) in sum.iter().enumerate() {
+                    let (channel, lane) = ((c + b) / registers, (c + b) % registers);
+                    out[(2 * channel + part) * registers + lane] = *sum;
+                }
+            }
         }
         B
     }

@@ -105,22 +105,24 @@ impl<T: Real> WithSimd for Spread<'_, T> {
         moduli.fill(T::default());
         for first in rows.clone().step_by(BLOCK) {
             let block = first..(first + BLOCK).min(rows.end);
-            let z = &mut z[..block.len() * stride];
-            let dz = &mut dz[..block.len() * stride];
+            let group_len = block.len() * stride;
+            let z = &mut z[..groups * group_len];
+            let dz = &mut dz[..groups * group_len];
+            second.fill(simd, block.clone(), (&mut *z, &mut *turned));
+            let weights = &op.masks.weights.get::<T>()[block.start * masks..block.end * masks];
             for group in 0..groups {
-                second.fill(simd, group, block.clone(), (&mut *z, &mut *turned));
+                let z = &z[group * group_len..][..group_len];
+                let dz = &mut dz[group * group_len..][..group_len];
                 for mask in 0..masks {
                     let packed = &packed[(mask * groups + group) * per_group..][..per_group];
-                    let weights = op.masks.weights.get::<T>();
-                    let weights = &weights[block.start * masks..block.end * masks];
                     let linear = Linear { packed, z, stride, lanes, weights, mask, masks };
                     linear.apply(simd, op, dz);
                 }
-                let from = (block.start - rows.start) * op.config.bands * groups * 2 * lanes;
-                let out = Out { op, group, lanes };
-                out.bands(dz, &mut bands[from..]);
-                out.moduli(simd, block.clone(), dz, (&mut *turned, &mut *moduli));
             }
+            let out = Out { op, lanes, group: group_len };
+            let from = (block.start - rows.start) * op.config.bands * groups * 2 * lanes;
+            out.bands::<T, S>(dz, &mut bands[from..]);
+            out.moduli(simd, block, dz, (&mut *turned, &mut *moduli));
         }
     }
 }
@@ -223,24 +225,28 @@ impl<T: Real> Linear<'_, T> {
     }
 }
 
-/// Where the gradients of a group go.
+/// Where the gradients of a block go.
 struct Out<'a> {
     op: &'a Covariance,
-    group: usize,
     lanes: usize,
+    /// Numbers of a group.
+    group: usize,
 }
 
 impl Out<'_> {
     /// Gradients of the bands, from the first row of the block on.
     #[inline(always)]
-    fn bands<T: Real>(&self, dz: &[T], out: &mut [T]) {
+    fn bands<T: Real, S: Simd>(&self, dz: &[T], out: &mut [T]) {
         let (bands, groups) = (self.op.config.bands, self.op.groups());
         let width = 2 * self.lanes;
         let rows = out.chunks_exact_mut((bands * groups * width).max(1));
-        for (dz, out) in dz.chunks_exact(self.op.layout.slots * width).zip(rows) {
-            for (band, dz) in dz.chunks_exact(width).take(bands).enumerate() {
-                let at = (band * groups + self.group) * width;
-                out[at..at + width].copy_from_slice(dz);
+        let stride = self.op.layout.slots * width;
+        for (i, out) in rows.take(self.group / stride).enumerate() {
+            for (at, out) in out.chunks_exact_mut(width).enumerate() {
+                let (band, group) = (at / groups, at % groups);
+                let from = &dz[group * self.group + i * stride + band * width..][..width];
+                let to = T::regs_mut::<S>(out).iter_mut();
+                to.zip(T::regs::<S>(from)).for_each(|(to, from)| *to = *from);
             }
         }
     }
@@ -251,69 +257,93 @@ impl Out<'_> {
         &self,
         simd: S,
         block: Range<usize>,
-        dz: &[T],
+        dz: &mut [T],
         (turned, out): (&mut [T], &mut [T]),
     ) {
         let op = self.op;
         let (r, width) = (op.groups(), 2 * self.lanes);
-        for (row, dz) in block.zip(dz.chunks_exact(op.layout.slots * width)) {
-            let dz = &dz[op.config.bands * width..];
-            for (m, (dz, turn)) in dz.chunks_exact(r * width).zip(&op.config.moduli).enumerate() {
-                match turn {
-                    None => self.scatter(simd, (row, m), dz, out),
-                    Some(table) => {
-                        turn_back::<T, S>(simd, table, (row, self.group), dz, turned);
-                        self.scatter(simd, (row, m), turned, out);
+        let stride = op.layout.slots * width;
+        for (i, row) in block.enumerate() {
+            for (m, turn) in op.config.moduli.iter().enumerate() {
+                let at = i * stride + (op.config.bands + m * r) * width;
+                if let Some(table) = turn {
+                    for g in 0..r {
+                        let dz = &mut dz[at + g * self.group..][..r * width];
+                        turned.copy_from_slice(dz);
+                        turn_back::<T, S>(simd, table, (row, g), turned, dz);
                     }
                 }
+                self.scatter(simd, (row, m), &dz[at..], out);
             }
         }
     }
 
     #[inline(always)]
     fn scatter<T: Real, S: Simd>(&self, simd: S, at: (usize, usize), dz: &[T], out: &mut [T]) {
-        let columns = T::regs::<S>(dz).len() / 2;
-        let mut c = 0;
-        while c < columns {
-            match columns - c {
-                8.. => c += self.columns::<T, S, 8>(simd, at, dz, (c, &mut *out)),
-                4.. => c += self.columns::<T, S, 4>(simd, at, dz, (c, &mut *out)),
-                _ => c += self.columns::<T, S, 1>(simd, at, dz, (c, &mut *out)),
+        let r = self.op.groups();
+        let columns = T::regs::<S>(&dz[..r * self.lanes]).len();
+        let mut l = 0;
+        while l < r {
+            let n = [4, 2, 1].into_iter().find(|n| *n <= r - l).expect("at least one");
+            let mut c = 0;
+            while c < columns {
+                let from = (dz, l, c);
+                c += match (n, columns - c) {
+                    (4, 2..) => self.columns::<T, S, 4, 2>(simd, at, from, out),
+                    (4, _) => self.columns::<T, S, 4, 1>(simd, at, from, out),
+                    (2, 2..) => self.columns::<T, S, 2, 2>(simd, at, from, out),
+                    (2, _) => self.columns::<T, S, 2, 1>(simd, at, from, out),
+                    (_, 2..) => self.columns::<T, S, 1, 2>(simd, at, from, out),
+                    _ => self.columns::<T, S, 1, 1>(simd, at, from, out),
+                };
             }
+            l += n;
         }
     }
 
-    /// `B` neighbouring registers of a modulus, at every entry of a row's stencil.
+    /// `N` orientations of `B` neighbouring registers of a modulus, at every entry of
+    /// a row's stencil.
     #[inline(always)]
-    fn columns<T: Real, S: Simd, const B: usize>(
+    fn columns<T: Real, S: Simd, const N: usize, const B: usize>(
         &self,
         simd: S,
         (row, modulus): (usize, usize),
-        dz: &[T],
-        (c, out): (usize, &mut [T]),
+        (dz, l, c): (&[T], usize, usize),
+        out: &mut [T],
     ) -> usize {
         let (op, stencil) = (self.op, &self.op.stencil);
+        let r = op.groups();
         let registers = T::regs::<S>(&dz[..self.lanes]).len();
-        let dz = T::regs::<S>(dz);
-        let at = |b: usize, part: usize| {
-            (2 * ((c + b) / registers) + part) * registers + (c + b) % registers
-        };
-        let re: [T::Reg<S>; B] = std::array::from_fn(|b| dz[at(b, 0)]);
-        let im: [T::Reg<S>; B] = std::array::from_fn(|b| dz[at(b, 1)]);
+        let zero = T::splat(simd, T::default());
+        let mut g = [[[zero; B]; 2]; N];
+        for (n, g) in g.iter_mut().enumerate() {
+            let dz = T::regs::<S>(&dz[(l + n) * self.group..][..2 * r * self.lanes]);
+            for (part, g) in g.iter_mut().enumerate() {
+                for (b, g) in g.iter_mut().enumerate() {
+                    let (channel, lane) = ((c + b) / registers, (c + b) % registers);
+                    *g = dz[(2 * channel + part) * registers + lane];
+                }
+            }
+        }
         let range = stencil.forward.entries(row);
         let per = 2 * stencil.orientations;
         let weights = &stencil.weights.get::<T>()[range.start * per..range.end * per];
-        let channel = op.groups() * self.lanes;
+        let channel = r * self.lanes;
         let stride = op.config.moduli.len() * channel;
         for (&k, w) in op.layout.parts.local[range].iter().zip(weights.chunks_exact(per)) {
             let out = &mut out[k as usize * stride + modulus * channel..][..channel];
-            let out = &mut T::regs_mut::<S>(out)[c..c + B];
-            let w = &w[2 * self.group..2 * self.group + 2];
-            let (wr, wi) = (T::splat(simd, w[0]), T::splat(simd, w[1]));
-            for ((out, re), im) in out.iter_mut().zip(&re).zip(&im) {
-                *out = T::mul_add(simd, wr, *re, *out);
-                *out = T::mul_add(simd, wi, *im, *out);
+            let (out, _) = T::regs_mut::<S>(out)[c..c + B].as_chunks_mut::<B>();
+            let mut sum = out[0];
+            let (w, _) = w[2 * l..2 * (l + N)].as_chunks::<2>();
+            for (g, w) in g.iter().zip(w) {
+                for (g, w) in g.iter().zip(w) {
+                    let w = T::splat(simd, *w);
+                    for (sum, g) in sum.iter_mut().zip(g) {
+                        *sum = T::mul_add(simd, w, *g, *sum);
+                    }
+                }
             }
+            out[0] = sum;
         }
         B
     }

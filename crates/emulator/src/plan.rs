@@ -1,0 +1,54 @@
+//! What a batch takes before it runs: memory, least work, and a prediction.
+
+use skyscat_autodiff::{Floor, MemoryPlan};
+use skyscat_num::Ceilings;
+use std::time::Duration;
+
+/// How many times the arithmetic floor the kernels take: loads, stores, lanes of maps
+/// that are not there. Measured at Nside 16 (benches/README.md).
+const KERNEL_GAP: f64 = 2.5;
+
+/// Evaluations for each iteration: line searches seldom need a second one.
+const EVALUATIONS: f64 = 1.04;
+
+/// What one batch takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchPlan {
+    /// Memory of the loss and its gradient.
+    pub program: MemoryPlan,
+    /// Least work of one evaluation.
+    pub floor: Floor,
+    /// Bytes of the optimiser: its history and the vectors that it works on.
+    pub descent_bytes: usize,
+    /// Bytes that the optimiser reads and writes in one iteration.
+    pub descent_traffic: f64,
+    /// Pixels of all maps and channels of the batch.
+    pub variables: usize,
+    /// Bytes of a real number.
+    pub real_bytes: usize,
+}
+
+impl BatchPlan {
+    /// Bytes of a batch in all, tables and the statistics of the inputs not counted.
+    pub fn bytes(&self) -> usize {
+        self.program.field_bytes + self.program.scratch_bytes + self.descent_bytes
+    }
+
+    /// Least time of one evaluation: its arithmetic, and its bytes through memory.
+    pub fn least(&self, ceilings: &Ceilings) -> (Duration, Duration) {
+        let rate = ceilings.flops_f64 * 8.0 / self.real_bytes as f64;
+        let seconds = (self.floor.flops / rate, self.floor.bytes / ceilings.bytes);
+        (Duration::from_secs_f64(seconds.0), Duration::from_secs_f64(seconds.1))
+    }
+
+    /// What an iteration will take on a machine with these ceilings.
+    ///
+    /// A model of two constants (kernels at a fixed multiple of their arithmetic floor, every
+    /// byte through memory), good to a factor of about 1.5.
+    pub fn iteration(&self, ceilings: &Ceilings) -> Duration {
+        let (arithmetic, memory) = self.least(ceilings);
+        let evaluation = arithmetic.mul_f64(KERNEL_GAP) + memory;
+        let descent = Duration::from_secs_f64(self.descent_traffic / ceilings.bytes);
+        evaluation.mul_f64(EVALUATIONS) + descent
+    }
+}
