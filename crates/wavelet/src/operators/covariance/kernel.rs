@@ -18,8 +18,7 @@ struct Lengths {
     turned: usize,
     /// Factors and offsets of one mask and group.
     packed: usize,
-    /// Gradients of one part.
-    bands: usize,
+    /// Gradients of moduli from one part.
     moduli: usize,
 }
 
@@ -34,7 +33,6 @@ impl Covariance {
             turned: groups * width,
             packed: (layout.factors.len() + layout.slots) * width,
             // At least 1: a length of 0 would be no chunk, and no task.
-            bands: (layout.parts.rows * self.config.bands * groups * width).max(1),
             moduli: (layout.parts.reach * self.config.moduli.len() * groups * lanes).max(1),
         }
     }
@@ -45,7 +43,7 @@ impl Kernel for Covariance {
         let n = self.lengths(lanes);
         let parts = self.layout.parts.count;
         let forward = parts * (n.sums + n.block + n.turned);
-        let tasks = parts * (2 * n.block + n.turned + n.bands + n.moduli);
+        let tasks = parts * (2 * n.block + n.turned + n.moduli);
         forward.max(self.masks.masks * self.groups() * n.packed + tasks)
     }
 
@@ -84,12 +82,13 @@ impl Kernel for Covariance {
             Arch::new().dispatch(Pack { op: self, g, output, lanes, group, packed });
         });
         let (blocks, rest) = rest.split_at_mut(parts.count * (2 * n.block + n.turned));
-        let (bands, rest) = rest.split_at_mut(parts.count * n.bands);
         let moduli = &mut rest[..parts.count * n.moduli];
         let packed = &*packed;
+        let (bands, others) = call.gradients.split_at_mut(self.config.bands);
+        let mut bands = self.rows_of_parts(bands, 2 * groups * lanes);
         let tasks = blocks
             .par_chunks_mut(2 * n.block + n.turned)
-            .zip(bands.par_chunks_mut(n.bands))
+            .zip(bands.par_iter_mut())
             .zip(moduli.par_chunks_mut(n.moduli));
         tasks.enumerate().for_each(|(part, ((block, bands), moduli))| {
             let (z, rest) = block.split_at_mut(n.block);
@@ -98,25 +97,26 @@ impl Kernel for Covariance {
             let z = (z, dz, turned);
             Arch::new().dispatch(Spread { op: self, inputs, packed, rows, z, bands, moduli });
         });
-        for (input, gradient) in call.gradients.iter_mut().enumerate() {
-            match input.checked_sub(self.config.bands) {
-                None => self.add_band(input, lanes, bands, gradient),
-                Some(modulus) => self.add_modulus(modulus, lanes, moduli, gradient),
-            }
+        for (modulus, gradient) in others.iter_mut().enumerate() {
+            self.add_modulus(modulus, lanes, moduli, gradient);
         }
     }
 }
 
 impl Covariance {
-    fn add_band<T: Real>(&self, band: usize, lanes: usize, bands: &[T], gradient: &mut [T]) {
-        let width = self.groups() * 2 * lanes;
-        for_rows(gradient, width, |first, rows| {
-            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-                // Parts follow each other, all of the same length but the last.
-                let from = &bands[((first + i) * self.config.bands + band) * width..][..width];
-                row.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
-            }
-        });
+    /// For each part, its rows of every array.
+    fn rows_of_parts<'g, T>(
+        &self,
+        arrays: &'g mut [&mut [T]],
+        width: usize,
+    ) -> Vec<Vec<&'g mut [T]>> {
+        let parts = &self.layout.parts;
+        let mut list: Vec<_> = (0..parts.count).map(|_| Vec::with_capacity(arrays.len())).collect();
+        for array in arrays {
+            let rows = array.chunks_mut(parts.rows * width);
+            list.iter_mut().zip(rows).for_each(|(part, rows)| part.push(rows));
+        }
+        list
     }
 
     fn add_modulus<T: Real>(&self, modulus: usize, lanes: usize, moduli: &[T], out: &mut [T]) {

@@ -78,20 +78,20 @@ impl<T: Real> WithSimd for Pack<'_, T> {
 
 /// Gradients that the rows of one part give: of the bands at these rows, and of the
 /// moduli wherever the stencil reaches.
-pub(super) struct Spread<'a, T> {
+pub(super) struct Spread<'a, 'b, T> {
     pub(super) op: &'a Covariance,
     pub(super) inputs: &'a [Field<'a, T>],
     pub(super) packed: &'a [T],
     pub(super) rows: Range<usize>,
     /// A block of pixels, its gradient, and R channels of one pixel.
     pub(super) z: (&'a mut [T], &'a mut [T], &'a mut [T]),
-    /// `[row][band][group][re, im][lane]`.
-    pub(super) bands: &'a mut [T],
+    /// Gradients of each band at these rows, `[row][group][re, im][lane]`, added to.
+    pub(super) bands: &'a mut [&'b mut [T]],
     /// `[local column][modulus][R][lane]`.
     pub(super) moduli: &'a mut [T],
 }
 
-impl<T: Real> WithSimd for Spread<'_, T> {
+impl<T: Real> WithSimd for Spread<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -120,8 +120,10 @@ impl<T: Real> WithSimd for Spread<'_, T> {
                 }
             }
             let out = Out { op, lanes, group: group_len };
-            let from = (block.start - rows.start) * op.config.bands * groups * 2 * lanes;
-            out.bands::<T, S>(dz, &mut bands[from..]);
+            let from = (block.start - rows.start) * groups * 2 * lanes;
+            for (band, gradient) in bands.iter_mut().enumerate() {
+                out.band(simd, (band, dz), &mut gradient[from..]);
+            }
             out.moduli(simd, block, dz, (&mut *turned, &mut *moduli));
         }
     }
@@ -234,19 +236,17 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
-    /// Gradients of the bands, from the first row of the block on.
+    /// Adds the gradient of a band, from the first row of the block on.
     #[inline(always)]
-    fn bands<T: Real, S: Simd>(&self, dz: &[T], out: &mut [T]) {
-        let (bands, groups) = (self.op.config.bands, self.op.groups());
-        let width = 2 * self.lanes;
-        let rows = out.chunks_exact_mut((bands * groups * width).max(1));
+    fn band<T: Real, S: Simd>(&self, simd: S, (band, dz): (usize, &[T]), gradient: &mut [T]) {
+        let (groups, width) = (self.op.groups(), 2 * self.lanes);
         let stride = self.op.layout.slots * width;
-        for (i, out) in rows.take(self.group / stride).enumerate() {
-            for (at, out) in out.chunks_exact_mut(width).enumerate() {
-                let (band, group) = (at / groups, at % groups);
+        let rows = gradient.chunks_exact_mut(groups * width).take(self.group / stride);
+        for (i, row) in rows.enumerate() {
+            for (group, to) in row.chunks_exact_mut(width).enumerate() {
                 let from = &dz[group * self.group + i * stride + band * width..][..width];
-                let to = T::regs_mut::<S>(out).iter_mut();
-                to.zip(T::regs::<S>(from)).for_each(|(to, from)| *to = *from);
+                let to = T::regs_mut::<S>(to).iter_mut();
+                to.zip(T::regs::<S>(from)).for_each(|(to, g)| *to = T::vadd(simd, *to, *g));
             }
         }
     }
