@@ -2,6 +2,7 @@
 
 mod coefficients;
 mod figures;
+mod markdown;
 mod numbers;
 mod page;
 

@@ -1,6 +1,6 @@
-//! Every number of a validation, as JSON and CSV.
+//! Every number of a validation, as JSON and CSV, and the scores as Markdown.
 
-use super::Judged;
+use super::{Judged, markdown};
 use crate::output;
 use anyhow::Result;
 use skyscat::io::{CsvValue, write_atomic, write_csv};
@@ -22,6 +22,9 @@ pub(super) fn write(judged: &Judged, folder: &Path) -> Result<Vec<PathBuf>> {
     if let Some(baseline) = &judged.baseline {
         json("gaussian.json", baseline)?;
     }
+    let path = folder.join("scores.md");
+    write_atomic(&path, refuse, |out| out.write_all(markdown::scores(judged).as_bytes()))?;
+    written.push(path);
     let path = folder.join("verdicts.csv");
     let columns = ["set", "score", "measured", "min", "max", "pass", "remark"];
     let lines = [("emulated", Some(&judged.report)), ("Gaussian", judged.baseline.as_ref())];

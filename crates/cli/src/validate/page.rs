@@ -54,7 +54,7 @@ pub(super) fn html(judged: &Judged, figures: &[Picture]) -> Result<String> {
                 (scores(report))
                 p { small {
                     "Written by skyscat " (output::VERSION) ", seed " (report.seed)
-                    ". Every number is in report.json, verdicts.csv, spectra.csv, pixels.csv, \
+                    ". Every number is in report.json, scores.md, verdicts.csv, spectra.csv, pixels.csv, \
                      minkowski.csv, coefficients.csv and eigenvalues.csv; the command and the \
                      checksums of all files in manifest.json."
                 } }
@@ -116,7 +116,7 @@ fn limited(report: &Report) -> Markup {
     }
 }
 
-fn number(value: Option<f64>) -> String {
+pub(super) fn number(value: Option<f64>) -> String {
     match value {
         None => "none".to_owned(),
         Some(v) if v != 0.0 && !(1e-3..1e5).contains(&v.abs()) => format!("{v:.3e}"),
@@ -124,7 +124,7 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-fn allowed(v: &Verdict) -> String {
+pub(super) fn allowed(v: &Verdict) -> String {
     match (v.min, v.max) {
         (Some(min), Some(max)) => format!("{min} to {max}"),
         (Some(min), None) => format!("≥ {min}"),

@@ -59,6 +59,18 @@ fn draws_pass_gaussian_maps_fail_and_everything_is_written() {
     for name in ["spectra", "pixels", "minkowski", "coefficients", "eigenvalues", "verdicts"] {
         assert!(bench.bytes(&format!("r/{name}.csv")).len() > 100, "{name}");
     }
+    // The table for documents: a row a verdict, with the baseline's failures.
+    let scores = String::from_utf8(bench.bytes("r/scores.md")).unwrap();
+    for v in &verdicts {
+        let row =
+            scores.lines().find(|l| l.starts_with(&format!("| {} |", v["name"].as_str().unwrap())));
+        let row = row.unwrap_or_else(|| panic!("{v} in {scores}"));
+        assert_eq!(
+            row.matches("**fail**").count(),
+            usize::from(fails(v["name"].as_str().unwrap())),
+            "{row}"
+        );
+    }
     let manifest = Manifest::read(&bench.path("r/manifest.json")).unwrap();
     assert_eq!(manifest.inputs.len(), 6);
 
