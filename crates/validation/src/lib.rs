@@ -69,7 +69,7 @@ pub use pdf::PixelBins;
 pub use report::{Chi2Scores, InputBaseline, NamedTest, Report, Sets, ValidationConfig, validate};
 pub use score::{Known, Limit, Limits, Score, Verdict, judge};
 pub use sets::{check_comparable, matrix};
-pub use shrinkage::{Shrinkage, hartlap_factor};
+pub use shrinkage::{Shrinkage, TargetShrinkage, hartlap_factor};
 pub use spectra::{HarmonicConfig, isotropic_gaussian, measure_spectra};
 pub use table::{LabelledTable, Residuals, TableSummary};
 pub use two_sample::{TwoSample, energy_distance, kolmogorov_smirnov, rank_sum};

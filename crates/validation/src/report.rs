@@ -9,7 +9,7 @@ use crate::minkowski::{MinkowskiConfig, So3Method};
 use crate::modes::{EigenvalueRatios, ModeScores};
 use crate::score::{Limits, Score, Verdict, judge};
 use crate::sets::check_comparable;
-use crate::shrinkage::Shrinkage;
+use crate::shrinkage::{Shrinkage, TargetShrinkage};
 use crate::spectra::HarmonicConfig;
 use crate::table::{LabelledTable, Residuals};
 use crate::two_sample::TwoSample;
@@ -116,6 +116,11 @@ pub struct InputBaseline {
     pub shrinkage: Shrinkage,
     /// Scores of the shrunk covariance.
     pub shrunk: CovarianceScores,
+    /// Shrinkage of the inputs to the covariance of the emulated maps: the best that
+    /// both know together.
+    pub shrinkage_to_emulated: TargetShrinkage,
+    /// Scores of that covariance.
+    pub shrunk_to_emulated: CovarianceScores,
     /// Hartlap factor of the inputs on the modes; none if there is no inverse.
     pub hartlap: Option<f64>,
 }

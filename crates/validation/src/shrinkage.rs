@@ -1,8 +1,9 @@
-//! Honest baselines for covariances of few maps: Ledoit–Wolf and the Hartlap factor.
+//! Covariances of few maps: shrinkage to the identity (Ledoit–Wolf) or to another
+//! covariance, and the Hartlap factor.
 
 use crate::covariance::SampleCovariance;
 use crate::error::{Result, ValidationError};
-use crate::linear::{check_finite, product};
+use crate::linear::{check_covariance, check_finite, product};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::Serialize;
 use skyscat_num::Par;
@@ -62,6 +63,80 @@ impl Shrinkage {
         let keep = (1.0 - self.intensity) * (n - 1.0) / n;
         sample.covariance.mapv_inplace(|v| keep * v);
         sample.covariance.diag_mut().mapv_inplace(|v| v + self.intensity * self.mean_variance);
+    }
+}
+
+/// How much of a sample correlation is replaced by that of another covariance, such as
+/// that of maps emulated from the same inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TargetShrinkage {
+    /// Maps.
+    pub n_maps: usize,
+    /// ρ in (1 − ρ) S + ρ R_target, 0 to 1.
+    pub intensity: f64,
+}
+
+impl TargetShrinkage {
+    /// The intensity of Schäfer & Strimmer (2005, Eq. 7) for maps
+    /// `(n_maps, n_variables)` and any target, `(n_variables, n_variables)`.
+    ///
+    /// All in units of the target's standard deviations: with w_k = z_k z_kᵀ of maps less
+    /// their mean and S = Σ w_k/(n − 1), ρ = Σ Var(S_ij)/‖S − R_target‖², where
+    /// Σ Var(S_ij) = n/(n − 1)³ Σ_k ‖w_k − w̄‖².
+    ///
+    /// # Errors
+    /// [`ValidationError::TooFewMaps`] for fewer than three, [`ValidationError::Shape`] if
+    /// sizes differ, as [`crate::compare_covariances`] for a target that is no covariance.
+    pub fn towards(
+        maps: ArrayView2<'_, f64>,
+        target: ArrayView2<'_, f64>,
+        par: &Par,
+    ) -> Result<Self> {
+        let (n, p) = maps.dim();
+        if n < 3 {
+            let score = "shrinkage to a target";
+            return Err(ValidationError::TooFewMaps { score, given: n, allowed: 3 });
+        }
+        if target.dim() != (p, p) {
+            let (given, allowed) = (target.shape().to_vec(), vec![p, p]);
+            return Err(ValidationError::Shape { what: "the target covariance", given, allowed });
+        }
+        check_finite("the maps", maps)?;
+        par.install(|| {
+            check_covariance("the target covariance", target)?;
+            let scale = target.diag().mapv(|v| v.sqrt().recip());
+            let mean = maps.mean_axis(Axis(0)).expect("maps");
+            let z: Array2<f64> = ((&maps - &mean) * &scale).as_standard_layout().into_owned();
+            let n_f = n as f64;
+            let gram = product(z.view(), z.t());
+            let sample_square = gram.iter().map(|v| v * v).sum::<f64>() / (n_f - 1.0).powi(2);
+            let fourth: f64 = gram.diag().iter().map(|v| v * v).sum();
+            let mean_square = sample_square * ((n_f - 1.0) / n_f).powi(2);
+            let noise = n_f / (n_f - 1.0).powi(3) * (fourth - n_f * mean_square);
+            // ⟨S, R⟩ and ‖R‖² of R = D target D.
+            let scaled = &z * &scale;
+            let through = product(scaled.view(), target);
+            let inner = (&through * &scaled).sum() / (n_f - 1.0);
+            let rows = target.rows().into_iter().zip(&scale);
+            let square: f64 = rows
+                .map(|(row, a)| {
+                    row.iter().zip(&scale).map(|(c, b)| (a * c * b).powi(2)).sum::<f64>()
+                })
+                .sum();
+            let distance = sample_square - 2.0 * inner + square;
+            let intensity = if distance > 0.0 { (noise / distance).clamp(0.0, 1.0) } else { 1.0 };
+            Ok(Self { n_maps: n, intensity })
+        })
+    }
+
+    /// (1 − ρ) S + ρ T in place of the sample covariance.
+    ///
+    /// # Panics
+    /// If sizes differ.
+    pub fn apply(&self, sample: &mut SampleCovariance, target: ArrayView2<'_, f64>) {
+        sample.covariance.zip_mut_with(&target, |s, t| {
+            *s = (1.0 - self.intensity) * *s + self.intensity * t;
+        });
     }
 }
 

@@ -7,7 +7,7 @@ use skyscat_num::{Par, Seed};
 use skyscat_tests::{golden, reals, relative_error};
 use skyscat_validation::{
     CovarianceSums, Eigenmodes, HarmonicConfig, LabelledTable, LeadingConfig, PixelBins,
-    ReferenceCovariance, Residuals, SampleCovariance, Shrinkage, ValidationError,
+    ReferenceCovariance, Residuals, SampleCovariance, Shrinkage, TargetShrinkage, ValidationError,
     compare_covariances, compare_on_modes, energy_distance, hartlap_factor, independence,
     kolmogorov_smirnov, leading_modes, measure_spectra, rank_sum, reduced_chi2, reference, whiten,
     zoom,
@@ -81,6 +81,71 @@ fn literal_formulas_agree() {
     let shrinkage = Shrinkage::ledoit_wolf(maps.view(), &par()).unwrap();
     let literal = reference::ledoit_wolf_intensity(maps.view());
     assert_close("Ledoit–Wolf", &[shrinkage.intensity], &[literal]);
+}
+
+/// r^|i−j|.
+fn chain(p: usize, r: f64) -> Array2<f64> {
+    Array2::from_shape_fn((p, p), |(i, j)| r.powi(i.abs_diff(j) as i32))
+}
+
+#[test]
+fn shrinkage_to_a_target_is_the_formula() {
+    let mut npz = npz();
+    let maps = array_of(&mut npz, "few");
+    let (n, p) = maps.dim();
+    let target = 3.0 * chain(p, 0.4);
+    let found = TargetShrinkage::towards(maps.view(), target.view(), &par()).unwrap();
+    let mean = maps.mean_axis(Axis(0)).unwrap();
+    let z = (&maps - &mean) / 3.0f64.sqrt();
+    let (mut noise, mut distance) = (0.0, 0.0);
+    for i in 0..p {
+        for j in 0..p {
+            let w: Vec<f64> = (0..n).map(|k| z[[k, i]] * z[[k, j]]).collect();
+            let mean = w.iter().sum::<f64>() / n as f64;
+            let scatter: f64 = w.iter().map(|w| (w - mean).powi(2)).sum();
+            noise += n as f64 / (n as f64 - 1.0).powi(3) * scatter;
+            let s = n as f64 / (n as f64 - 1.0) * mean;
+            distance += (s - target[[i, j]] / 3.0).powi(2);
+        }
+    }
+    assert_close("intensity", &[found.intensity], &[noise / distance]);
+}
+
+#[test]
+fn shrinkage_to_a_target_is_the_best_of_both() {
+    let (p, n, sets) = (40, 12, 200);
+    let (truth, target) = (chain(p, 0.8), chain(p, 0.6));
+    // x_i = r x_{i−1} + √(1 − r²) e_i has the correlation r^|i−j|.
+    let draw = |set: u64| {
+        let e = Seed(3).stream("shrinkage-test").index(set, 0).normals(n * p);
+        let mut x = Array2::from_shape_vec((n, p), e).unwrap();
+        for i in 1..p {
+            for k in 0..n {
+                x[[k, i]] = 0.8 * x[[k, i - 1]] + 0.6 * x[[k, i]];
+            }
+        }
+        x
+    };
+    let (mut intensity, mut slope, mut curve) = (0.0, 0.0, 0.0);
+    for set in 0..sets {
+        let x = draw(set);
+        let found = TargetShrinkage::towards(x.view(), target.view(), &par()).unwrap();
+        intensity += found.intensity / sets as f64;
+        let s = SampleCovariance::of(x.view(), &par()).unwrap().covariance;
+        // ‖(1 − ρ)S + ρT − C‖² = a + 2bρ + cρ²: its best ρ is −b/c.
+        slope += ((&s - &truth) * (&target - &s)).sum();
+        curve += (&target - &s).mapv(|v| v * v).sum();
+    }
+    let best = -slope / curve;
+    assert!((intensity / best - 1.0).abs() < 0.1, "{intensity} where {best} is best");
+    assert!(intensity > 0.3 && intensity < 0.95, "a trivial case: {intensity}");
+    // Must fail: a target that is wrong deserves little.
+    let x = draw(0);
+    let of = |target: Array2<f64>| {
+        TargetShrinkage::towards(x.view(), target.view(), &par()).unwrap().intensity
+    };
+    let (right, wrong) = (of(truth), of(chain(p, -0.8)));
+    assert!(right > 2.0 * wrong, "{right}, {wrong}");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use skyscat_healpix::{MapSet, Ordering, UNSEEN};
 use skyscat_num::{Par, Seed};
 use skyscat_validation::{
     CovarianceSums, Eigenmodes, HarmonicConfig, LabelledTable, LeadingConfig, Limits, PixelBins,
-    ReferenceCovariance, Residuals, SampleCovariance, Sets, Shrinkage, ValidationConfig,
-    ValidationError as E, check_comparable, check_covariance, closest_input, compare_covariances,
-    energy_distance, independence, isotropic_gaussian, kolmogorov_smirnov, leading_modes,
-    measure_spectra, reduced_chi2, validate, zoom,
+    ReferenceCovariance, Residuals, SampleCovariance, Sets, Shrinkage, TargetShrinkage,
+    ValidationConfig, ValidationError as E, check_comparable, check_covariance, closest_input,
+    compare_covariances, energy_distance, independence, isotropic_gaussian, kolmogorov_smirnov,
+    leading_modes, measure_spectra, reduced_chi2, validate, zoom,
 };
 
 fn par() -> Par {
@@ -108,6 +108,12 @@ fn samples() {
     refused!(CovarianceSums::new(4).add(numbers(2, 5).view(), &par()), E::Shape { .. });
     refused!(Shrinkage::ledoit_wolf(numbers(1, 4).view(), &par()), E::TooFewMaps { .. });
     refused!(Shrinkage::ledoit_wolf(Array2::ones((5, 4)).view(), &par()), E::Variance { .. });
+    let towards = |n, target: Array2<f64>| {
+        TargetShrinkage::towards(numbers(n, 4).view(), target.view(), &par())
+    };
+    refused!(towards(2, Array2::eye(4)), E::TooFewMaps { .. });
+    refused!(towards(5, Array2::eye(3)), E::Shape { .. });
+    refused!(towards(5, Array2::zeros((4, 4))), E::Variance { .. });
     refused!(kolmogorov_smirnov(&[1.0; 3], &[2.0; 9]), E::TooFewMaps { .. });
     refused!(kolmogorov_smirnov(&[f64::NAN; 4], &[2.0; 9]), E::NotFinite { .. });
     let (a, b) = (numbers(5, 3), numbers(5, 2));

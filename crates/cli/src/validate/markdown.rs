@@ -43,19 +43,21 @@ fn word(pass: bool) -> &'static str {
 fn covariances(judged: &Judged, text: &mut String) {
     let (report, base) = (&judged.report, &judged.report.baseline);
     let gaussian = judged.baseline.as_ref();
-    *text += "| | inputs | inputs, Ledoit–Wolf | emulated | Gaussian |\n|---|---|---|---|---|\n";
-    let mut line = |name: &str, values: [Option<f64>; 4]| {
+    *text += "| | inputs | inputs, Ledoit–Wolf | emulated | inputs shrunk to emulated | Gaussian |\n|---|---|---|---|---|---|\n";
+    let mut line = |name: &str, values: [Option<f64>; 5]| {
         let shown = values.map(|v| v.map_or_else(String::new, |v| number(Some(v))));
         let _ = writeln!(text, "| {name} | {} |", shown.join(" | "));
     };
     let [sample, shrunk] = [&base.sample, &base.shrunk];
     let (own, other) = (&report.covariance, gaussian.map(|g| &g.covariance));
+    let both = &base.shrunk_to_emulated;
     line(
         "off-diagonal correlation error",
         [
             Some(sample.correlation_error),
             Some(shrunk.correlation_error),
             Some(own.correlation_error),
+            Some(both.correlation_error),
             other.map(|o| o.correlation_error),
         ],
     );
@@ -65,6 +67,7 @@ fn covariances(judged: &Judged, text: &mut String) {
             Some(sample.log_variance_rms),
             Some(shrunk.log_variance_rms),
             Some(own.log_variance_rms),
+            Some(both.log_variance_rms),
             other.map(|o| o.log_variance_rms),
         ],
     );
@@ -74,17 +77,18 @@ fn covariances(judged: &Judged, text: &mut String) {
             Some(sample.trace_ratio),
             Some(shrunk.trace_ratio),
             Some(own.trace_ratio),
+            Some(both.trace_ratio),
             other.map(|o| o.trace_ratio),
         ],
     );
     let ratio = |r: &skyscat::validation::Report| r.eigenvalues.as_ref().map(|e| e.log_rms);
     line(
         "rms of ln(eigenvalue/reference), leading modes",
-        [Some(base.eigenvalues.log_rms), None, ratio(report), gaussian.and_then(ratio)],
+        [Some(base.eigenvalues.log_rms), None, ratio(report), None, gaussian.and_then(ratio)],
     );
     let chi2 = |r: &skyscat::validation::Report| r.chi2.as_ref().map(|c| c.mean);
     line(
         "mean χ² of reference maps on own modes (truth: 1)",
-        [Some(base.chi2.mean), None, chi2(report), gaussian.and_then(chi2)],
+        [Some(base.chi2.mean), None, chi2(report), None, gaussian.and_then(chi2)],
     );
 }

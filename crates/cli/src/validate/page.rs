@@ -166,27 +166,32 @@ fn verdicts(judged: &Judged) -> Markup {
 fn alone(report: &Report) -> Markup {
     let base = &report.baseline;
     let own = &report.covariance;
-    let line = |name: &str, values: [f64; 3]| {
+    let both = &base.shrunk_to_emulated;
+    let line = |name: &str, values: [f64; 4]| {
         html! { tr { td { (name) } @for v in values { td.n { (number(Some(v))) } } } }
     };
     html! {
         div.scroll { table {
-            tr { th {} th { "Inputs" } th { "Inputs, Ledoit–Wolf" } th { "Emulated" } }
+            tr {
+                th {} th { "Inputs" } th { "Inputs, Ledoit–Wolf" } th { "Emulated" }
+                th { "Inputs shrunk to emulated" }
+            }
             (line("off-diagonal correlation error", [
-                base.sample.correlation_error, base.shrunk.correlation_error, own.correlation_error
+                base.sample.correlation_error, base.shrunk.correlation_error, own.correlation_error, both.correlation_error
             ]))
             (line("rms of ln(variance/reference)", [
-                base.sample.log_variance_rms, base.shrunk.log_variance_rms, own.log_variance_rms
+                base.sample.log_variance_rms, base.shrunk.log_variance_rms, own.log_variance_rms, both.log_variance_rms
             ]))
             (line("trace/reference", [
-                base.sample.trace_ratio, base.shrunk.trace_ratio, own.trace_ratio
+                base.sample.trace_ratio, base.shrunk.trace_ratio, own.trace_ratio, both.trace_ratio
             ]))
         } }
         p { "Mean χ² of reference maps: " (number(Some(base.chi2.mean))) " on the "
             (base.chi2.modes) " modes of the inputs, "
             @if let Some(chi2) = &report.chi2 { (number(Some(chi2.mean))) " on the " (chi2.modes) " of the emulated maps, " }
             (number(Some(report.chi2_reference.mean))) " on the true ones. Shrinkage intensity "
-            (number(Some(base.shrinkage.intensity)))
+            (number(Some(base.shrinkage.intensity))) " (Ledoit–Wolf), "
+            (number(Some(base.shrinkage_to_emulated.intensity))) " (to the emulated covariance)"
             @match base.hartlap {
                 Some(factor) => { "; Hartlap factor " (number(Some(factor))) "." },
                 None => { "; so few maps have no inverse covariance, and no Hartlap factor." },

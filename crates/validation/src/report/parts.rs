@@ -15,7 +15,7 @@ use crate::modes::{compare_on_modes, eigenvalue_ratios, reduced_chi2, stein_expe
 use crate::pdf::PixelBins;
 use crate::score::{Known, Score};
 use crate::sets::{check_qu_ring, matrix};
-use crate::shrinkage::{Shrinkage, hartlap_factor};
+use crate::shrinkage::{Shrinkage, TargetShrinkage, hartlap_factor};
 use crate::spectra::measure_spectra;
 use crate::table::{LabelledTable, Residuals};
 use crate::two_sample::{TwoSample, energy_distance, kolmogorov_smirnov};
@@ -118,8 +118,8 @@ impl<'a, 'c> Judge<'a, 'c> {
     /// Covariances, modes, and what is measured on them; the rest is added by `report`.
     fn on_covariance(&self, truth: &Truth<'_>, scores: &mut Vec<Score>) -> Result<Report> {
         let (config, par) = (self.config, self.par);
-        let baseline = self.baseline(truth)?;
         let sample = SampleCovariance::of(self.emulated.view(), par)?;
+        let baseline = self.baseline(truth, sample.covariance.view())?;
         let covariance = compare_covariances(&sample, truth.covariance, par)?;
         let zoom = match &config.zoom {
             Some(range) => Some([
@@ -233,11 +233,15 @@ impl<'a, 'c> Judge<'a, 'c> {
         }
     }
 
-    fn baseline(&self, truth: &Truth<'_>) -> Result<InputBaseline> {
+    fn baseline(&self, truth: &Truth<'_>, emulated: ArrayView2<'_, f64>) -> Result<InputBaseline> {
         let par = self.par;
         let n = self.inputs.nrows();
         let mut sample = SampleCovariance::of(self.inputs.view(), par)?;
         let scores = compare_covariances(&sample, truth.covariance, par)?;
+        let to_emulated = TargetShrinkage::towards(self.inputs.view(), emulated, par)?;
+        let mut both = sample.clone();
+        to_emulated.apply(&mut both, emulated);
+        let both = compare_covariances(&both, truth.covariance, par)?;
         let shrinkage = Shrinkage::ledoit_wolf(self.inputs.view(), par)?;
         shrinkage.apply(&mut sample);
         let shrunk = compare_covariances(&sample, truth.covariance, par)?;
@@ -249,6 +253,8 @@ impl<'a, 'c> Judge<'a, 'c> {
             chi2: self.chi2(&own, truth.half)?,
             shrinkage,
             shrunk,
+            shrinkage_to_emulated: to_emulated,
+            shrunk_to_emulated: both,
             hartlap: hartlap_factor(n, self.config.modes).ok(),
         })
     }
