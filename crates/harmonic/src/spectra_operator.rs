@@ -4,7 +4,7 @@ use crate::{Modes, SpectrumPower};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::Real;
+use skyscat_num::{Arch, Real, Simd, WithSimd};
 
 /// C_ℓ = 1/(2ℓ+1) Σ_{m=−ℓ}^{ℓ} |a_ℓm|^p of every field and pair of fields.
 ///
@@ -46,6 +46,7 @@ impl SpectraOperator {
     }
 
     /// C_ℓ of one degree (p = 2 for the signed root), `[channel][lane]`.
+    #[inline(always)]
     fn degree<T: Real>(&self, l: usize, components: &[Component<'_, T>], out: &mut [T]) {
         let lanes = components[0].alm.lanes;
         out.fill(T::default());
@@ -56,9 +57,10 @@ impl SpectraOperator {
             let pairs = Self::pairs(components.len()).iter().zip(out.chunks_exact_mut(lanes));
             for (&(i, j), out) in pairs {
                 let (a, b) = (components[i].row(row), components[j].row(row));
+                let scale = T::from_f64(scale);
                 for (k, out) in out.iter_mut().enumerate() {
-                    let re = a.0[k] * b.0[k] + a.1[k] * b.1[k];
-                    *out += T::from_f64(scale) * if one { root(re, a, b, k, i == j) } else { re };
+                    let re = real_product(a, b, k);
+                    *out += scale * if one { root(re, a, b, k, i == j) } else { re };
                 }
             }
         }
@@ -81,8 +83,18 @@ fn root<T: Real>(re: T, a: (&[T], &[T]), b: (&[T], &[T]), k: usize, auto: bool) 
     T::from_f64(size.sqrt().copysign(re))
 }
 
+/// Re(a b*).
+#[inline(always)]
+fn real_product<T: Real>(a: (&[T], &[T]), b: (&[T], &[T]), k: usize) -> T {
+    a.0[k] * b.0[k] + a.1[k] * b.1[k]
+}
+
+/// |a|. Squares of single-precision numbers fit in double precision, those of maps in
+/// units of their own scatter in either: nothing overflows.
+#[inline(always)]
 fn norm<T: Real>(a: (&[T], &[T]), k: usize) -> f64 {
-    a.0[k].to_f64().hypot(a.1[k].to_f64())
+    let (re, im) = (a.0[k].to_f64(), a.1[k].to_f64());
+    (re * re + im * im).sqrt()
 }
 
 /// One component of one input.
@@ -95,6 +107,7 @@ struct Component<'a, T> {
 
 impl<'a, T> Component<'a, T> {
     /// Real and imaginary parts of a row.
+    #[inline(always)]
     fn row(&self, row: usize) -> (&'a [T], &'a [T]) {
         let lanes = self.alm.lanes;
         let start = row * self.alm.stride() + 2 * self.channel * lanes;
@@ -150,15 +163,13 @@ impl Kernel for SpectraOperator {
         let components = components(call.inputs);
         let stride = Self::pairs(components.len()).len() * call.inputs[0].lanes;
         for_rows(call.output, stride, |first, rows| {
-            for (i, out) in rows.chunks_exact_mut(stride).enumerate() {
-                self.degree(first + i, &components, out);
-                if self.power == SpectrumPower::SignedRoot {
-                    for c in out {
-                        let x = c.to_f64();
-                        *c = T::from_f64(x.abs().sqrt().copysign(x));
-                    }
-                }
-            }
+            Arch::new().dispatch(Degrees {
+                op: self,
+                components: &components,
+                first,
+                rows,
+                stride,
+            });
         });
     }
 
@@ -184,18 +195,72 @@ impl Kernel for SpectraOperator {
         let (slopes, one) = (&*slopes, self.power == SpectrumPower::One);
         let stride = call.inputs[call.which].stride();
         for_rows(call.gradient, stride, |first, rows| {
-            for (i, out) in rows.chunks_exact_mut(stride).enumerate() {
-                let (l, m) = self.degrees[first + i];
-                let row = Row {
-                    components: &components,
-                    row: first + i,
-                    slopes: &slopes[l as usize * g.stride()..][..g.stride()],
-                    weight: weight(l as usize, m as usize),
-                    one,
-                };
-                row.add(call.which, out);
-            }
+            let (components, which) = (&*components, call.which);
+            let slopes = (slopes, g.stride());
+            Arch::new().dispatch(Rows { op: self, components, which, first, rows, slopes, one });
         });
+    }
+}
+
+/// Spectra of some degrees.
+struct Degrees<'a, T> {
+    op: &'a SpectraOperator,
+    components: &'a [Component<'a, T>],
+    first: usize,
+    rows: &'a mut [T],
+    stride: usize,
+}
+
+impl<T: Real> WithSimd for Degrees<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for (i, out) in self.rows.chunks_exact_mut(self.stride).enumerate() {
+            self.op.degree(self.first + i, self.components, out);
+            if self.op.power == SpectrumPower::SignedRoot {
+                for c in out {
+                    let x = c.to_f64();
+                    *c = T::from_f64(x.abs().sqrt().copysign(x));
+                }
+            }
+        }
+    }
+}
+
+/// The pullback to some coefficients of every component of an input.
+struct Rows<'a, T> {
+    op: &'a SpectraOperator,
+    components: &'a [Component<'a, T>],
+    which: usize,
+    first: usize,
+    rows: &'a mut [T],
+    /// ∂L/∂C, `[degree][channel][lane]`, and the length of a degree.
+    slopes: (&'a [T], usize),
+    one: bool,
+}
+
+impl<T: Real> WithSimd for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let (slopes, length) = self.slopes;
+        let channels: usize = self.components.iter().filter(|c| c.input == self.which).count();
+        let lanes = self.components[0].alm.lanes;
+        for (i, out) in self.rows.chunks_exact_mut(2 * channels * lanes).enumerate() {
+            let (l, m) = self.op.degrees[self.first + i];
+            let row = Row {
+                components: self.components,
+                row: self.first + i,
+                slopes: &slopes[l as usize * length..][..length],
+                weight: weight(l as usize, m as usize),
+            };
+            match self.one {
+                true => row.add_first_power(self.which, out),
+                false => row.add(self.which, out),
+            }
+        }
     }
 }
 
@@ -206,53 +271,66 @@ struct Row<'a, T> {
     /// ∂L/∂C of this degree, `[channel][lane]`.
     slopes: &'a [T],
     weight: f64,
-    one: bool,
 }
 
+/// Real and imaginary parts of a coefficient, `[lane]`.
+type Parts<'a, T> = (&'a [T], &'a [T]);
+
 impl<T: Real> Row<'_, T> {
-    fn add(&self, which: usize, out: &mut [T]) {
+    /// Calls `add(own, other, auto, slopes, gradient)` for each factor of each pair that
+    /// belongs to an input. A field's own spectrum is visited twice, once for each
+    /// factor of |a|².
+    #[inline(always)]
+    fn for_pairs(
+        &self,
+        which: usize,
+        out: &mut [T],
+        add: impl Fn(Parts<'_, T>, Parts<'_, T>, bool, &[T], (&mut [T], &mut [T])),
+    ) {
         let lanes = self.components[0].alm.lanes;
         let pairs = SpectraOperator::pairs(self.components.len()).iter();
         for (&(i, j), slopes) in pairs.zip(self.slopes.chunks_exact(lanes)) {
             for (own, other) in [(i, j), (j, i)] {
                 let component = &self.components[own];
-                if component.input != which {
-                    continue;
-                }
-                let (a, b) = (component.row(self.row), self.components[other].row(self.row));
-                let out = &mut out[2 * component.channel * lanes..][..2 * lanes];
-                let (out_re, out_im) = out.split_at_mut(lanes);
-                for k in 0..lanes {
-                    let (scale, source) = self.slope(a, b, k, i == j);
-                    let factor = T::from_f64(scale * self.weight * slopes[k].to_f64());
-                    out_re[k] += factor * source.0[k];
-                    out_im[k] += factor * source.1[k];
+                if component.input == which {
+                    let (a, b) = (component.row(self.row), self.components[other].row(self.row));
+                    let out = &mut out[2 * component.channel * lanes..][..2 * lanes];
+                    add(a, b, i == j, slopes, out.split_at_mut(lanes));
                 }
             }
         }
     }
 
-    /// ∂/∂a of this pair's summand, as a factor and what it multiplies. A field's
-    /// own spectrum is visited twice, once for each factor of |a|².
-    fn slope<'s>(
-        &self,
-        a: (&'s [T], &'s [T]),
-        b: (&'s [T], &'s [T]),
-        k: usize,
-        auto: bool,
-    ) -> (f64, (&'s [T], &'s [T])) {
-        if !self.one {
-            return (1.0, b);
-        }
-        let size = norm(a, k);
-        if size == 0.0 {
-            return (0.0, a);
-        }
-        if auto {
-            return (0.5 / size, a);
-        }
-        let re = a.0[k].to_f64() * b.0[k].to_f64() + a.1[k].to_f64() * b.1[k].to_f64();
-        let root = (size * norm(b, k)).sqrt().copysign(re);
-        (0.5 * root / (size * size), a)
+    /// ∂Re(a b*)/∂a = b.
+    #[inline(always)]
+    fn add(&self, which: usize, out: &mut [T]) {
+        let weight = T::from_f64(self.weight);
+        self.for_pairs(which, out, |_, b, _, slopes, (re, im)| {
+            for k in 0..slopes.len() {
+                let factor = weight * slopes[k];
+                re[k] += factor * b.0[k];
+                im[k] += factor * b.1[k];
+            }
+        });
+    }
+
+    /// ∂|a|/∂a = a/|a|, half of it for each visit, or ∂|a b*|^{1/2}/∂a with the sign of
+    /// Re(a b*); 0 at a = 0.
+    #[inline(always)]
+    fn add_first_power(&self, which: usize, out: &mut [T]) {
+        self.for_pairs(which, out, |a, b, auto, slopes, (re, im)| {
+            for k in 0..slopes.len() {
+                let size = norm(a, k);
+                let numerator = match auto {
+                    true => size,
+                    false => (size * norm(b, k)).sqrt().copysign(real_product(a, b, k).to_f64()),
+                };
+                let square = size * size;
+                let slope = if square > 0.0 { 0.5 * numerator / square } else { 0.0 };
+                let factor = T::from_f64(slope * self.weight * slopes[k].to_f64());
+                re[k] += factor * a.0[k];
+                im[k] += factor * a.1[k];
+            }
+        });
     }
 }
