@@ -8,7 +8,12 @@
 use crate::Modes;
 use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
 use crate::sample::{Kernels, Panel, Sample};
+use crate::shared::{Shared, SharedBuffer};
 use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+/// Spin-2 rings with a smaller sin θ are summed directly.
+const POLAR: f64 = 0.1;
 
 /// Degrees per panel: a panel and its coefficient rows stay near the core.
 const CHUNK: usize = 64;
@@ -47,6 +52,28 @@ impl Lanes {
     pub(crate) fn pair(&self) -> usize {
         4 * self.signals_padded
     }
+
+    /// Whether a row is so short that registers hold rings instead of lanes.
+    pub(crate) fn by_rings<T: Kernels>(&self) -> bool {
+        self.row < T::PAD
+    }
+
+    /// Numbers in a row of folded coefficients.
+    pub(crate) fn kept<T: Kernels>(&self) -> usize {
+        if self.by_rings::<T>() { self.row } else { self.padded }
+    }
+
+    /// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
+    #[inline(always)]
+    pub(crate) fn each_part(&self, mut work: impl FnMut(Range<usize>, Range<usize>)) {
+        for component in 0..self.components {
+            for part in 0..2 {
+                let lane = (2 * component + part) * self.batch;
+                let signal = part * self.signals_padded + component * self.batch;
+                work(lane..lane + self.batch, signal..signal + self.batch);
+            }
+        }
+    }
 }
 
 /// Stored λ of one order.
@@ -66,6 +93,8 @@ pub(crate) struct Legendre<T> {
     blocks: Vec<Colatitudes>,
     m_end: Vec<usize>,
     columns: Option<Vec<Column<T>>>,
+    /// The ring pairs beyond `pairs`, if not all are here.
+    shared: Option<Shared<T>>,
     arch: pulp::Arch,
 }
 
@@ -77,17 +106,22 @@ pub(crate) struct DegreeBuffer<T> {
     twin: Vec<T>,
     panel: Vec<T>,
     sums: Vec<T>,
+    shared: Option<SharedBuffer<T>>,
 }
 
 impl<T: Sample> DegreeBuffer<T> {
-    pub(crate) fn new(modes: Modes, lanes: Lanes) -> Self {
-        let rows = vec![T::zero(); (modes.lmax() + 1) * lanes.padded];
+    pub(crate) fn new(legendre: &Legendre<T>, lanes: Lanes) -> Self {
+        let (modes, spin) = (legendre.modes, legendre.spin);
+        // Two rows more, which stay zero.
+        let rows = vec![T::zero(); (modes.lmax() + 3) * lanes.padded];
+        let shared = legendre.shared.as_ref().map(|_| SharedBuffer::new(modes, spin, lanes));
         Self {
             steps: Steps::with_capacity(modes.lmax()),
             twin: if lanes.components == 2 { rows.clone() } else { Vec::new() },
             coef: rows,
             panel: vec![T::zero(); CHUNK * 2 * RINGS],
             sums: vec![T::zero(); 2 * RINGS * lanes.padded],
+            shared,
         }
     }
 }
@@ -95,6 +129,14 @@ impl<T: Sample> DegreeBuffer<T> {
 impl<T: Sample> Legendre<T> {
     /// `pairs` gives (1 − cos θ, sin θ) of the northern rings and the equator.
     pub(crate) fn new(modes: Modes, spin: usize, pairs: &[(f64, f64)]) -> Self {
+        let first = match spin {
+            0 => 0,
+            2 => pairs.partition_point(|&(_, sin)| sin < POLAR).next_multiple_of(RINGS),
+            _ => pairs.len(),
+        }
+        .min(pairs.len());
+        let shared = (first < pairs.len()).then(|| Shared::new(modes, spin, pairs, first));
+        let pairs = &pairs[..first];
         let blocks: Vec<_> = pairs
             .chunks(RINGS)
             .map(|chunk| {
@@ -119,6 +161,7 @@ impl<T: Sample> Legendre<T> {
             blocks,
             m_end,
             columns: None,
+            shared,
             arch: pulp::Arch::new(),
         }
     }
@@ -131,7 +174,8 @@ impl<T: Sample> Legendre<T> {
                 blocks * (self.modes.lmax() + 1).saturating_sub(m.max(self.spin))
             })
             .sum();
-        degrees * self.height() * size_of::<T>()
+        let shared = self.shared.as_ref().map_or(0, Shared::table_bytes);
+        degrees * self.height() * size_of::<T>() + shared
     }
 
     /// Computes and keeps all λ.
@@ -144,6 +188,9 @@ impl<T: Sample> Legendre<T> {
             })
             .collect();
         self.columns = Some(columns);
+        if let Some(shared) = &mut self.shared {
+            shared.tabulate();
+        }
     }
 
     fn column(&self, m: usize, steps: &Steps) -> Column<T> {
@@ -176,9 +223,10 @@ impl<T: Sample> Legendre<T> {
         Column { values, blocks }
     }
 
-    /// First order that ring pair `pair` does not need.
-    pub(crate) fn m_end(&self, pair: usize) -> usize {
-        self.m_end[pair / RINGS]
+    /// First order that each ring pair does not need.
+    pub(crate) fn m_ends(&self) -> Vec<usize> {
+        let own = (0..self.pairs).map(|pair| self.m_end[pair / RINGS]);
+        own.chain(self.shared.iter().flat_map(Shared::m_ends)).collect()
     }
 
     fn height(&self) -> usize {
@@ -239,7 +287,7 @@ impl<T: Sample> Legendre<T> {
 /// Largest order with a value above rounding at this colatitude.
 ///
 /// m² − 2ms|cos θ| + s² = (lmax sin θ + max(100, 0.01 lmax))².
-fn order_limit(lmax: usize, spin: usize, cos: f64, sin: f64) -> usize {
+pub(crate) fn order_limit(lmax: usize, spin: usize, cos: f64, sin: f64) -> usize {
     let (l, s) = (lmax as f64, spin as f64);
     let reach = l * sin + (0.01 * l).max(100.0);
     (s * cos + (reach * reach - s * s * sin * sin).sqrt()).ceil() as usize
@@ -263,13 +311,14 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let Self { legendre, lanes, m, coefficients, rows, buffer } = self;
-        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+        let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
         let degrees = legendre.degrees(m);
-        if legendre.columns.is_none() {
+        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
             steps.fill(m, legendre.spin, legendre.modes.lmax());
         }
         let skipped = legendre.modes.lmax() + 1 - m - degrees;
         let source = coefficients.chunks_exact(lanes.row).skip(skipped);
+        coef[degrees * lanes.padded..][..2 * lanes.padded].fill(T::zero());
         for (kept, row) in coef.chunks_exact_mut(lanes.padded).zip(source) {
             kept[..lanes.row].copy_from_slice(row);
         }
@@ -278,6 +327,9 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             for (kept, row) in twin.chunks_exact_mut(lanes.padded).zip(source) {
                 turn(&mut kept[..lanes.row], &row[..lanes.row], lanes.batch);
             }
+        }
+        if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
+            own.forward((lanes, m), (coef, twin), rows, buffer);
         }
         for block in 0..legendre.blocks.len() {
             if m >= legendre.m_end[block] {
@@ -294,7 +346,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             let sums = plus.chunks_exact(lanes.padded).zip(minus.chunks_exact(lanes.padded));
             for (pair, (plus, minus)) in pairs.zip(sums) {
                 let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
-                each_part(lanes, |part, signal| {
+                lanes.each_part(|part, signal| {
                     let (p, m) = (&plus[part.clone()], &minus[part]);
                     let n = &mut north[signal.clone()];
                     let s = &mut south[signal];
@@ -328,9 +380,9 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let Self { legendre, lanes, m, rows, weight, coefficients, buffer } = self;
-        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+        let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
         let degrees = legendre.degrees(m);
-        if legendre.columns.is_none() {
+        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
             steps.fill(m, legendre.spin, legendre.modes.lmax());
         }
         coef[..degrees * lanes.padded].fill(T::zero());
@@ -350,7 +402,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             for (pair, (plus, minus)) in inside.zip(sums_of) {
                 let pair = &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
                 let (north, south) = pair.split_at(2 * lanes.signals_padded);
-                each_part(lanes, |part, signal| {
+                lanes.each_part(|part, signal| {
                     let (n, s) = (&north[signal.clone()], &south[signal]);
                     let p = &mut plus[part.clone()];
                     let m = &mut minus[part];
@@ -366,6 +418,10 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
                 T::adjoint(legendre.arch, panel, sums, &mut coef[from..], twin);
             });
         }
+        if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
+            let pair = |pair: usize| &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
+            own.adjoint((lanes, m), pair, (coef, twin), buffer);
+        }
         let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;
         let (blank, kept) = coefficients.split_at_mut(skipped);
         blank.fill(T::zero());
@@ -378,18 +434,6 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             for value in out {
                 *value = *value * weight;
             }
-        }
-    }
-}
-
-/// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
-#[inline(always)]
-fn each_part(lanes: Lanes, mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>)) {
-    for component in 0..lanes.components {
-        for part in 0..2 {
-            let lane = (2 * component + part) * lanes.batch;
-            let signal = part * lanes.signals_padded + component * lanes.batch;
-            work(lane..lane + lanes.batch, signal..signal + lanes.batch);
         }
     }
 }

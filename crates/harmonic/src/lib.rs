@@ -23,12 +23,16 @@ mod error;
 mod modes;
 pub mod reference;
 
+mod climb;
 mod legendre;
 mod operators;
+mod order;
 mod plan;
 mod recurrence;
 mod ring;
 mod sample;
+mod shared;
+mod shared_kernels;
 mod spectra_operator;
 mod transform;
 

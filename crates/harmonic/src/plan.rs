@@ -113,6 +113,8 @@ pub struct Plan<T> {
     pub(crate) modes: Modes,
     pub(crate) pairs: Vec<Pair>,
     pub(crate) legendre: Legendre<T>,
+    /// First order that each ring pair does not need.
+    pub(crate) m_ends: Vec<usize>,
     pub(crate) rings: Rings<T>,
     pub(crate) arch: pulp::Arch,
 }
@@ -153,7 +155,8 @@ impl<T: Sample> Plan<T> {
             legendre.tabulate();
         }
         let (rings, arch) = (Rings::new(n), pulp::Arch::new());
-        Ok(Self { config, modes, pairs, legendre, rings, arch })
+        let m_ends = legendre.m_ends();
+        Ok(Self { config, modes, pairs, legendre, m_ends, rings, arch })
     }
 
     /// What the plan is for.
@@ -208,7 +211,7 @@ impl<T: Sample> Plan<T> {
     }
 
     fn buffer(&self, lanes: Lanes) -> Buffer<T> {
-        Buffer { degrees: DegreeBuffer::new(self.modes, lanes), ring: self.rings.buffer() }
+        Buffer { degrees: DegreeBuffer::new(&self.legendre, lanes), ring: self.rings.buffer() }
     }
 
     /// Runs `work` with a buffer of the pool (a new one if all are taken).

@@ -1,0 +1,408 @@
+//! Sums over degrees through u_k: all rings of spin 0, rings of spin 2 off the poles.
+//!
+//! A northern ring and its mirror share u_k: with the folded coefficients (a, b) of
+//! [`Order`], P = Σ u a and M = cos θ Σ u b, both over sin^sθ, give north = P + M and
+//! south = P − M.
+
+use crate::Modes;
+use crate::climb::{Belt, Climb, State, UNIT, WIDE, Wide};
+use crate::legendre::{Lanes, order_limit};
+use crate::order::{Order, sequence_len};
+use crate::sample::Sample;
+
+/// Members of the sequence per panel: a panel and its coefficients stay near the core.
+const CHUNK: usize = 64;
+
+/// Sixteen rings and their mirrors.
+#[derive(Debug)]
+struct Block<T> {
+    belt: Belt,
+    /// Index of the first ring pair.
+    first: usize,
+    pairs: usize,
+    /// First order that counts for none of them.
+    m_end: usize,
+    /// 1/sin^sθ and cos θ/sin^sθ.
+    factors: [[T; WIDE]; 2],
+}
+
+/// Stored u_k of one order.
+#[derive(Debug)]
+struct Column<T> {
+    order: Order<T>,
+    values: Vec<T>,
+    /// For each block: first k that counts, offset of its row.
+    blocks: Vec<(usize, usize)>,
+}
+
+/// Everything these sums need.
+#[derive(Debug)]
+pub(crate) struct Shared<T> {
+    modes: Modes,
+    spin: usize,
+    /// λ_mm/sin^mθ.
+    starts: Vec<f64>,
+    blocks: Vec<Block<T>>,
+    columns: Option<Vec<Column<T>>>,
+    arch: pulp::Arch,
+}
+
+/// Working memory of one thread.
+#[derive(Debug)]
+pub(crate) struct SharedBuffer<T> {
+    order: Order<T>,
+    lambda: Vec<T>,
+    folded: Vec<T>,
+    /// Folded coefficients spread over rings, 64 bytes each.
+    vectors: Vec<T>,
+    panel: Vec<T>,
+    sums: Vec<T>,
+}
+
+impl<T: Sample> SharedBuffer<T> {
+    pub(crate) fn new(modes: Modes, spin: usize, lanes: Lanes) -> Self {
+        let top = modes.lmax() + spin;
+        let (len, kept) = (sequence_len(0, top), lanes.kept::<T>());
+        let vectors = if lanes.by_rings::<T>() { len * 2 * kept * T::PAD } else { 0 };
+        Self {
+            order: Order::default(),
+            lambda: vec![T::zero(); (top + 4) * lanes.padded],
+            folded: vec![T::zero(); len * 2 * kept],
+            vectors: vec![T::zero(); vectors],
+            panel: vec![T::zero(); CHUNK * WIDE],
+            sums: vec![T::zero(); 2 * WIDE * kept],
+        }
+    }
+}
+
+impl<T: Sample> Shared<T> {
+    /// `pairs` gives (1 − cos θ, sin θ) of all ring pairs; those before `first` are left out.
+    pub(crate) fn new(modes: Modes, spin: usize, pairs: &[(f64, f64)], first: usize) -> Self {
+        let blocks = pairs[first..].chunks(WIDE).enumerate().map(|(at, chunk)| {
+            let (mut sin, mut factors): (Wide, _) = ([1.0; WIDE], [[T::zero(); WIDE]; 2]);
+            for (i, &(below_one, own)) in chunk.iter().enumerate() {
+                sin[i] = own;
+                let scale = own.powi(spin as i32).recip();
+                (factors[0][i], factors[1][i]) =
+                    (T::narrow(scale), T::narrow(scale * (1.0 - below_one)));
+            }
+            let &(below_one, lowest) = chunk.last().expect("chunks are not empty");
+            let limit = order_limit(modes.lmax(), spin, 1.0 - below_one, lowest);
+            Block {
+                belt: Belt::new(sin, modes.mmax()),
+                first: first + at * WIDE,
+                pairs: chunk.len(),
+                m_end: limit.min(modes.mmax()) + 1,
+                factors,
+            }
+        });
+        let mut square = 0.25 / std::f64::consts::PI;
+        let starts = (0..=modes.mmax()).map(|m| {
+            let start = square.sqrt() * if m % 2 == 0 { 1.0 } else { -1.0 };
+            square *= (2 * m + 3) as f64 / (2 * m + 2) as f64;
+            start
+        });
+        let (blocks, starts) = (blocks.collect(), starts.collect());
+        Self { modes, spin, starts, blocks, columns: None, arch: pulp::Arch::new() }
+    }
+
+    /// First order that counts for each ring pair.
+    pub(crate) fn m_ends(&self) -> impl Iterator<Item = usize> {
+        self.blocks.iter().flat_map(|block| std::iter::repeat_n(block.m_end, block.pairs))
+    }
+
+    /// Bytes the tables would take.
+    pub(crate) fn table_bytes(&self) -> usize {
+        let top = self.modes.lmax() + self.spin;
+        let rows: usize = (0..=self.modes.mmax())
+            .map(|m| self.blocks.iter().filter(|b| b.m_end > m).count() * sequence_len(m, top))
+            .sum();
+        rows * WIDE * size_of::<T>()
+    }
+
+    /// Computes and keeps all u_k.
+    pub(crate) fn tabulate(&mut self) {
+        let mut room = vec![T::zero(); CHUNK * WIDE];
+        let columns = (0..=self.modes.mmax()).map(|m| {
+            let mut order = Order::default();
+            order.fill(m, self.spin, self.modes.lmax());
+            let mut values = Vec::new();
+            let blocks = self.blocks.iter().map(|block| {
+                let (mut first, offset) = (order.len(), values.len());
+                if m < block.m_end {
+                    self.each_panel(&order, m, block, &mut room, |table, at| {
+                        first = first.min(at);
+                        values.extend_from_slice(table);
+                    });
+                }
+                (first, offset)
+            });
+            let blocks = blocks.collect();
+            Column { order, values, blocks }
+        });
+        self.columns = Some(columns.collect());
+    }
+
+    /// Calls `work(rows of u, first k)` for consecutive panels that count.
+    #[inline(always)]
+    fn each_panel(
+        &self,
+        order: &Order<T>,
+        m: usize,
+        block: &Block<T>,
+        room: &mut [T],
+        mut work: impl FnMut(&[T], usize),
+    ) {
+        let (len, belt) = (order.len(), &block.belt);
+        let mut climb = Climb::start(belt, m, self.starts[m]);
+        let mut at = 0;
+        while at < len && climb.state() == State::None {
+            let end = len.min(at + UNIT);
+            climb.skip(belt, &order.climb[at..end]);
+            at = end;
+        }
+        while at < len {
+            let end = len.min(at + CHUNK);
+            let mut done = at;
+            while done < end {
+                let next = if climb.state() == State::All { end } else { end.min(done + UNIT) };
+                let out = &mut room[(done - at) * WIDE..(next - at) * WIDE];
+                climb.keep(belt, &order.climb[done..next], out);
+                done = next;
+            }
+            work(&room[..(end - at) * WIDE], at);
+            at = end;
+        }
+    }
+
+    /// As [`Shared::each_panel`], from tables if there are any.
+    #[inline(always)]
+    fn each_row(
+        &self,
+        order: &Order<T>,
+        (m, at): (usize, usize),
+        room: &mut [T],
+        mut work: impl FnMut(&[T], usize),
+    ) {
+        let Some(columns) = &self.columns else {
+            self.each_panel(order, m, &self.blocks[at], room, work);
+            return;
+        };
+        let (mut k, mut offset) = columns[m].blocks[at];
+        while k < order.len() {
+            let count = CHUNK.min(order.len() - k);
+            work(&columns[m].values[offset..][..count * WIDE], k);
+            (k, offset) = (k + count, offset + count * WIDE);
+        }
+    }
+
+    /// Modes of order `m` of the ring pairs from coefficient rows of degrees m..
+    ///
+    /// `coef` and `twin` have `lanes.padded` numbers a row; two rows of `coef` beyond
+    /// lmax are zero. `rows` is `[pair][north, south][re, im][signal]`.
+    #[inline(always)]
+    pub(crate) fn forward(
+        &self,
+        (lanes, m): (Lanes, usize),
+        (coef, twin): (&[T], &[T]),
+        rows: &mut [T],
+        buffer: &mut SharedBuffer<T>,
+    ) {
+        let SharedBuffer { order: own, lambda, folded, panel, sums, .. } = buffer;
+        let order = self.order(m, own);
+        let kept = lanes.kept::<T>();
+        let lambda = if self.spin == 0 {
+            coef
+        } else {
+            order.spread(coef, twin, lanes.padded, lambda);
+            &lambda[..]
+        };
+        order.fold(lambda, lanes.padded, kept, folded);
+        for (at, block) in self.blocks.iter().enumerate().filter(|(_, block)| m < block.m_end) {
+            sums.fill(T::zero());
+            self.each_row(order, (m, at), panel, |table, k| {
+                let folded = &folded[k * 2 * kept..][..table.len() / WIDE * 2 * kept];
+                if lanes.by_rings::<T>() {
+                    T::rings_synthesis(self.arch, table, folded, 2 * kept, sums);
+                } else {
+                    T::lanes_synthesis(self.arch, table, folded, kept, sums);
+                }
+            });
+            let rows = &mut rows[block.first * lanes.pair()..][..block.pairs * lanes.pair()];
+            if lanes.by_rings::<T>() {
+                block.rows_from_rings(lanes, sums, rows);
+            } else {
+                block.rows_from_lanes(lanes, sums, rows);
+            }
+        }
+    }
+
+    /// The transpose of [`Shared::forward`]: `pair(i)` gives the modes of ring pair i.
+    ///
+    /// Overwrites `coef` for spin 0; adds to `coef` and `twin` for spin 2.
+    #[inline(always)]
+    pub(crate) fn adjoint<'r>(
+        &self,
+        (lanes, m): (Lanes, usize),
+        pair: impl Fn(usize) -> &'r [T],
+        (coef, twin): (&mut [T], &mut [T]),
+        buffer: &mut SharedBuffer<T>,
+    ) where
+        T: 'r,
+    {
+        let SharedBuffer { order: own, lambda, folded, vectors, panel, sums } = buffer;
+        let order = self.order(m, own);
+        let kept = lanes.kept::<T>();
+        let folded = &mut folded[..order.len() * 2 * kept];
+        let by_rings = lanes.by_rings::<T>();
+        let vectors = &mut vectors[..if by_rings { folded.len() * T::PAD } else { 0 }];
+        vectors.fill(T::zero());
+        folded.fill(T::zero());
+        for (at, block) in self.blocks.iter().enumerate().filter(|(_, block)| m < block.m_end) {
+            sums.fill(T::zero());
+            if by_rings {
+                block.rings_from_rows(lanes, &pair, sums);
+            } else {
+                block.lanes_from_rows(lanes, &pair, sums);
+            }
+            self.each_row(order, (m, at), panel, |table, k| {
+                let values = k * 2 * kept..(k + table.len() / WIDE) * 2 * kept;
+                if by_rings {
+                    let vectors = &mut vectors[values.start * T::PAD..values.end * T::PAD];
+                    T::rings_adjoint(self.arch, table, vectors, 2 * kept, sums);
+                } else {
+                    T::lanes_adjoint(self.arch, table, &mut folded[values], kept, sums);
+                }
+            });
+        }
+        if by_rings {
+            for (sum, line) in folded.iter_mut().zip(vectors.chunks_exact(T::PAD)) {
+                *sum = tree(line);
+            }
+        }
+        let rows = (self.modes.lmax() + self.spin + 1 - m) * lanes.padded;
+        if self.spin == 0 {
+            order.unfold(folded, lanes.padded, kept, &mut coef[..rows]);
+        } else {
+            order.unfold(folded, lanes.padded, kept, &mut lambda[..rows]);
+            order.gather(lambda, lanes.padded, coef, twin);
+        }
+    }
+
+    /// What is stored of an order, or `own` filled.
+    fn order<'o>(&'o self, m: usize, own: &'o mut Order<T>) -> &'o Order<T> {
+        match &self.columns {
+            Some(columns) => &columns[m].order,
+            None => {
+                own.fill(m, self.spin, self.modes.lmax());
+                own
+            }
+        }
+    }
+}
+
+impl<T: Sample> Block<T> {
+    /// From sums `[class][ring][lane]`.
+    #[inline(always)]
+    fn rows_from_lanes(&self, lanes: Lanes, sums: &[T], rows: &mut [T]) {
+        let (even, odd) = sums.split_at(WIDE * lanes.padded);
+        let sums = even.chunks_exact(lanes.padded).zip(odd.chunks_exact(lanes.padded));
+        for (i, (pair, (even, odd))) in rows.chunks_exact_mut(lanes.pair()).zip(sums).enumerate() {
+            let (p, m) = (self.factors[0][i], self.factors[1][i]);
+            let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
+            lanes.each_part(|part, signal| {
+                let (even, odd) = (&even[part.clone()], &odd[part]);
+                let (n, s) = (&mut north[signal.clone()], &mut south[signal]);
+                for i in 0..lanes.batch {
+                    let odd = m * odd[i];
+                    n[i] = p.fused(even[i], odd);
+                    s[i] = p.fused(even[i], -odd);
+                }
+            });
+        }
+    }
+
+    /// The transpose of [`Block::rows_from_lanes`].
+    #[inline(always)]
+    fn lanes_from_rows<'r>(
+        &self,
+        lanes: Lanes,
+        pair: &impl Fn(usize) -> &'r [T],
+        sums: &mut [T],
+    ) where
+        T: 'r,
+    {
+        let (even, odd) = sums.split_at_mut(WIDE * lanes.padded);
+        let sums = even.chunks_exact_mut(lanes.padded).zip(odd.chunks_exact_mut(lanes.padded));
+        for (i, (even, odd)) in sums.take(self.pairs).enumerate() {
+            let (p, m) = (self.factors[0][i], self.factors[1][i]);
+            let (north, south) = pair(self.first + i).split_at(2 * lanes.signals_padded);
+            lanes.each_part(|part, signal| {
+                let (even, odd) = (&mut even[part.clone()], &mut odd[part]);
+                let (n, s) = (&north[signal.clone()], &south[signal]);
+                for i in 0..lanes.batch {
+                    even[i] = p * (n[i] + s[i]);
+                    odd[i] = m * (n[i] - s[i]);
+                }
+            });
+        }
+    }
+
+    /// From sums `[class][lane][ring]`.
+    #[inline(always)]
+    fn rows_from_rings(&self, lanes: Lanes, sums: &mut [T], rows: &mut [T]) {
+        let (even, odd) = sums.split_at_mut(WIDE * lanes.row);
+        let pairs = even.chunks_exact_mut(WIDE).zip(odd.chunks_exact_mut(WIDE));
+        for (even, odd) in pairs {
+            for i in 0..WIDE {
+                let m = self.factors[1][i] * odd[i];
+                odd[i] = self.factors[0][i].fused(even[i], -m);
+                even[i] = self.factors[0][i].fused(even[i], m);
+            }
+        }
+        for (i, pair) in rows.chunks_exact_mut(lanes.pair()).enumerate() {
+            let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
+            lanes.each_part(|part, signal| {
+                for (lane, signal) in part.zip(signal) {
+                    (north[signal], south[signal]) = (even[lane * WIDE + i], odd[lane * WIDE + i]);
+                }
+            });
+        }
+    }
+
+    /// The transpose of [`Block::rows_from_rings`].
+    #[inline(always)]
+    fn rings_from_rows<'r>(
+        &self,
+        lanes: Lanes,
+        pair: &impl Fn(usize) -> &'r [T],
+        sums: &mut [T],
+    ) where
+        T: 'r,
+    {
+        let (even, odd) = sums.split_at_mut(WIDE * lanes.row);
+        for i in 0..self.pairs {
+            let (p, m) = (self.factors[0][i], self.factors[1][i]);
+            let (north, south) = pair(self.first + i).split_at(2 * lanes.signals_padded);
+            lanes.each_part(|part, signal| {
+                for (lane, signal) in part.zip(signal) {
+                    even[lane * WIDE + i] = p * (north[signal] + south[signal]);
+                    odd[lane * WIDE + i] = m * (north[signal] - south[signal]);
+                }
+            });
+        }
+    }
+}
+
+/// Sum of 8 or 16 numbers, by halves.
+#[inline(always)]
+fn tree<T: Sample>(line: &[T]) -> T {
+    let mut sums = [T::zero(); 8];
+    sums.copy_from_slice(&line[..8]);
+    if let Some(rest) = line.get(8..16) {
+        for i in 0..8 {
+            sums[i] = sums[i] + rest[i];
+        }
+    }
+    ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+}
