@@ -7,6 +7,7 @@
 
 use crate::Modes;
 use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
+use crate::ring::width;
 use crate::sample::{Kernels, Panel, Sample};
 use crate::shared::{Shared, SharedBuffer};
 use pulp::{Simd, WithSimd};
@@ -31,7 +32,7 @@ pub(crate) struct Lanes {
     pub(crate) padded: usize,
     /// Real signals in a pixel, components × batch.
     pub(crate) signals: usize,
-    /// The same, padded to whole octets.
+    /// The same, padded to what the ring FFTs take together.
     pub(crate) signals_padded: usize,
 }
 
@@ -44,7 +45,7 @@ impl Lanes {
             row: 2 * signals,
             padded: (2 * signals).next_multiple_of(T::PAD),
             signals,
-            signals_padded: signals.next_multiple_of(8),
+            signals_padded: signals.next_multiple_of(width(signals)),
         }
     }
 

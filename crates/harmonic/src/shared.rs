@@ -324,12 +324,8 @@ impl<T: Sample> Block<T> {
 
     /// The transpose of [`Block::rows_from_lanes`].
     #[inline(always)]
-    fn lanes_from_rows<'r>(
-        &self,
-        lanes: Lanes,
-        pair: &impl Fn(usize) -> &'r [T],
-        sums: &mut [T],
-    ) where
+    fn lanes_from_rows<'r>(&self, lanes: Lanes, pair: &impl Fn(usize) -> &'r [T], sums: &mut [T])
+    where
         T: 'r,
     {
         let (even, odd) = sums.split_at_mut(WIDE * lanes.padded);
@@ -372,12 +368,8 @@ impl<T: Sample> Block<T> {
 
     /// The transpose of [`Block::rows_from_rings`].
     #[inline(always)]
-    fn rings_from_rows<'r>(
-        &self,
-        lanes: Lanes,
-        pair: &impl Fn(usize) -> &'r [T],
-        sums: &mut [T],
-    ) where
+    fn rings_from_rows<'r>(&self, lanes: Lanes, pair: &impl Fn(usize) -> &'r [T], sums: &mut [T])
+    where
         T: 'r,
     {
         let (even, odd) = sums.split_at_mut(WIDE * lanes.row);

@@ -8,13 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// Coefficient rows are `[k][class][lane]`, class 0 of u and 1 of cos θ u.
 pub trait SharedKernels: Sized {
     /// `sums[class][ring][lane] += Σ_k u coef`; lanes are whole registers.
-    fn lanes_synthesis(
-        arch: Arch,
-        table: &[Self],
-        coef: &[Self],
-        lanes: usize,
-        sums: &mut [Self],
-    );
+    fn lanes_synthesis(arch: Arch, table: &[Self], coef: &[Self], lanes: usize, sums: &mut [Self]);
 
     /// `coef[k][class][lane] += Σ_ring u sums[class][ring][lane]`.
     fn lanes_adjoint(arch: Arch, table: &[Self], coef: &mut [Self], lanes: usize, sums: &[Self]);
