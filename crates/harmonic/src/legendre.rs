@@ -6,6 +6,7 @@
 //! a′ = (iB, −iE) is the twin of a = (E, B).
 
 use crate::Modes;
+use crate::aligned::Aligned;
 use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
 use crate::ring::width;
 use crate::sample::{Kernels, Panel, Sample};
@@ -14,7 +15,7 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Spin-2 rings with a smaller sin θ are summed directly.
-const POLAR: f64 = 0.1;
+const POLAR: f64 = 0.05;
 
 /// Degrees per panel: a panel and its coefficient rows stay near the core.
 const CHUNK: usize = 64;
@@ -103,10 +104,10 @@ pub(crate) struct Legendre<T> {
 #[derive(Debug)]
 pub(crate) struct DegreeBuffer<T> {
     steps: Steps,
-    coef: Vec<T>,
-    twin: Vec<T>,
-    panel: Vec<T>,
-    sums: Vec<T>,
+    coef: Aligned<T>,
+    twin: Aligned<T>,
+    panel: Aligned<T>,
+    sums: Aligned<T>,
     shared: Option<SharedBuffer<T>>,
 }
 
@@ -114,14 +115,14 @@ impl<T: Sample> DegreeBuffer<T> {
     pub(crate) fn new(legendre: &Legendre<T>, lanes: Lanes) -> Self {
         let (modes, spin) = (legendre.modes, legendre.spin);
         // Two rows more, which stay zero.
-        let rows = vec![T::zero(); (modes.lmax() + 3) * lanes.padded];
+        let rows = (modes.lmax() + 3) * lanes.padded;
         let shared = legendre.shared.as_ref().map(|_| SharedBuffer::new(modes, spin, lanes));
         Self {
             steps: Steps::with_capacity(modes.lmax()),
-            twin: if lanes.components == 2 { rows.clone() } else { Vec::new() },
-            coef: rows,
-            panel: vec![T::zero(); CHUNK * 2 * RINGS],
-            sums: vec![T::zero(); 2 * RINGS * lanes.padded],
+            coef: Aligned::zeros(rows),
+            twin: Aligned::zeros(if lanes.components == 2 { rows } else { 0 }),
+            panel: Aligned::zeros(CHUNK * 2 * RINGS),
+            sums: Aligned::zeros(2 * RINGS * lanes.padded),
             shared,
         }
     }

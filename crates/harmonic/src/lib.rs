@@ -23,6 +23,7 @@ mod error;
 mod modes;
 pub mod reference;
 
+mod aligned;
 mod climb;
 mod legendre;
 mod operators;

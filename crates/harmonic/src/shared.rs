@@ -5,6 +5,7 @@
 //! south = P − M.
 
 use crate::Modes;
+use crate::aligned::Aligned;
 use crate::climb::{Belt, Climb, State, UNIT, WIDE, Wide};
 use crate::legendre::{Lanes, order_limit};
 use crate::order::{Order, sequence_len};
@@ -30,7 +31,7 @@ struct Block<T> {
 #[derive(Debug)]
 struct Column<T> {
     order: Order<T>,
-    values: Vec<T>,
+    values: Aligned<T>,
     /// For each block: first k that counts, offset of its row.
     blocks: Vec<(usize, usize)>,
 }
@@ -51,12 +52,12 @@ pub(crate) struct Shared<T> {
 #[derive(Debug)]
 pub(crate) struct SharedBuffer<T> {
     order: Order<T>,
-    lambda: Vec<T>,
-    folded: Vec<T>,
+    lambda: Aligned<T>,
+    folded: Aligned<T>,
     /// Folded coefficients spread over rings, 64 bytes each.
-    vectors: Vec<T>,
-    panel: Vec<T>,
-    sums: Vec<T>,
+    vectors: Aligned<T>,
+    panel: Aligned<T>,
+    sums: Aligned<T>,
 }
 
 impl<T: Sample> SharedBuffer<T> {
@@ -66,11 +67,11 @@ impl<T: Sample> SharedBuffer<T> {
         let vectors = if lanes.by_rings::<T>() { len * 2 * kept * T::PAD } else { 0 };
         Self {
             order: Order::default(),
-            lambda: vec![T::zero(); (top + 4) * lanes.padded],
-            folded: vec![T::zero(); len * 2 * kept],
-            vectors: vec![T::zero(); vectors],
-            panel: vec![T::zero(); CHUNK * WIDE],
-            sums: vec![T::zero(); 2 * WIDE * kept],
+            lambda: Aligned::zeros((top + 4) * lanes.padded),
+            folded: Aligned::zeros(len * 2 * kept),
+            vectors: Aligned::zeros(vectors),
+            panel: Aligned::zeros(CHUNK * WIDE),
+            sums: Aligned::zeros(2 * WIDE * kept),
         }
     }
 }
@@ -138,7 +139,7 @@ impl<T: Sample> Shared<T> {
                 (first, offset)
             });
             let blocks = blocks.collect();
-            Column { order, values, blocks }
+            Column { order, values: Aligned::of(&values), blocks }
         });
         self.columns = Some(columns.collect());
     }
