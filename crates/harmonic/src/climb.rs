@@ -66,6 +66,10 @@ pub(crate) enum State {
 }
 
 impl Climb {
+    /// Where nothing counts.
+    pub(crate) const IDLE: Self =
+        Self { now: [0.0; WIDE], before: [0.0; WIDE], scale: [0.0; WIDE], state: State::None };
+
     /// At k = 0: `norm` · sin^m θ.
     #[inline(always)]
     pub(crate) fn start(belt: &Belt, m: usize, norm: f64) -> Self {

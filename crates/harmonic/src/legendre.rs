@@ -15,7 +15,7 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Spin-2 rings with a smaller sin θ are summed directly.
-const POLAR: f64 = 0.05;
+const POLAR: f64 = 0.1;
 
 /// Degrees per panel: a panel and its coefficient rows stay near the core.
 const CHUNK: usize = 64;
@@ -35,18 +35,26 @@ pub(crate) struct Lanes {
     pub(crate) signals: usize,
     /// The same, padded to what the ring FFTs take together.
     pub(crate) signals_padded: usize,
+    /// Where the first lanes of a coefficient row lie in a signal row.
+    pub(crate) places: [usize; 16],
 }
 
 impl Lanes {
     pub(crate) fn new<T: Kernels>(components: usize, batch: usize) -> Self {
         let signals = components * batch;
+        let signals_padded = signals.next_multiple_of(width(signals));
+        let place = |lane: usize| {
+            let (component, part) = (lane / (2 * batch), lane / batch % 2);
+            part * signals_padded + component * batch + lane % batch
+        };
         Self {
+            places: std::array::from_fn(place),
             batch,
             components,
             row: 2 * signals,
             padded: (2 * signals).next_multiple_of(T::PAD),
             signals,
-            signals_padded: signals.next_multiple_of(width(signals)),
+            signals_padded,
         }
     }
 
@@ -113,10 +121,10 @@ pub(crate) struct DegreeBuffer<T> {
 
 impl<T: Sample> DegreeBuffer<T> {
     pub(crate) fn new(legendre: &Legendre<T>, lanes: Lanes) -> Self {
-        let (modes, spin) = (legendre.modes, legendre.spin);
+        let modes = legendre.modes;
         // Two rows more, which stay zero.
         let rows = (modes.lmax() + 3) * lanes.padded;
-        let shared = legendre.shared.as_ref().map(|_| SharedBuffer::new(modes, spin, lanes));
+        let shared = legendre.shared.as_ref().map(|shared| SharedBuffer::new(shared, lanes));
         Self {
             steps: Steps::with_capacity(modes.lmax()),
             coef: Aligned::zeros(rows),
@@ -311,7 +319,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { legendre, lanes, m, coefficients, rows, buffer } = self;
         let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
         let degrees = legendre.degrees(m);
@@ -331,7 +339,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             }
         }
         if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
-            own.forward((lanes, m), (coef, twin), rows, buffer);
+            own.forward(simd, (lanes, m), (coef, twin), rows, buffer);
         }
         for block in 0..legendre.blocks.len() {
             if m >= legendre.m_end[block] {
@@ -380,7 +388,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { legendre, lanes, m, rows, weight, coefficients, buffer } = self;
         let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
         let degrees = legendre.degrees(m);
@@ -422,7 +430,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
         }
         if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
             let pair = |pair: usize| &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
-            own.adjoint((lanes, m), pair, (coef, twin), buffer);
+            own.adjoint(simd, (lanes, m), pair, (coef, twin), buffer);
         }
         let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;
         let (blank, kept) = coefficients.split_at_mut(skipped);

@@ -10,6 +10,42 @@
 
 use crate::sample::Sample;
 
+/// What the degrees give to every order.
+#[derive(Debug)]
+pub(crate) struct Degrees {
+    spin: usize,
+    lmax: usize,
+    /// 1/(4ℓ² − 1).
+    inverse: Vec<f64>,
+    /// Of spin 2: what is multiplied by roots, or by 3m² − ℓ(ℓ + 1), or by m and a root.
+    taps: Vec<[f64; 5]>,
+}
+
+impl Degrees {
+    /// For spin 0 or 2 and degrees up to `lmax`.
+    pub(crate) fn new(spin: usize, lmax: usize) -> Self {
+        let inverse = (0..=lmax + spin + 4).map(|l| {
+            let l = l as f64;
+            1.0 / ((2.0 * l - 1.0) * (2.0 * l + 1.0))
+        });
+        let taps = (0..=if spin == 2 { lmax } else { 0 }).map(|l| {
+            if l < 2 {
+                return [0.0; 5];
+            }
+            let l = l as f64;
+            let h = -2.0 / ((l + 2.0) * (l + 1.0) * l * (l - 1.0)).sqrt();
+            [
+                h * 0.5 * l * (l - 1.0),
+                h * (l - 1.0) * (l + 2.0) / ((2.0 * l - 1.0) * (2.0 * l + 3.0)),
+                h * 0.5 * (l + 1.0) * (l + 2.0),
+                -h * (l - 1.0),
+                h * (l + 2.0),
+            ]
+        });
+        Self { spin, lmax, inverse: inverse.collect(), taps: taps.collect() }
+    }
+}
+
 /// Everything of one order that no ring changes.
 #[derive(Debug, Default)]
 pub(crate) struct Order<T> {
@@ -25,16 +61,19 @@ pub(crate) struct Order<T> {
 }
 
 impl<T: Sample> Order<T> {
-    /// Refills for order `m` and spin 0 or 2, degrees up to `lmax`.
-    pub(crate) fn fill(&mut self, m: usize, spin: usize, lmax: usize) {
+    /// Refills for order `m`.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, m: usize, degrees: &Degrees) {
         self.m = m;
-        let top = lmax + spin;
-        let mf = m as f64;
+        let top = degrees.lmax + degrees.spin;
+        let square = (m * m) as f64;
         self.roots.clear();
-        self.roots.extend((m..=top + 4).map(|l| {
-            let l = l as f64;
-            ((l - mf) * (l + mf) / ((2.0 * l - 1.0) * (2.0 * l + 1.0))).sqrt()
-        }));
+        self.roots.resize(top + 5 - m, 0.0);
+        let inverse = &degrees.inverse[m..top + 5];
+        for (i, (root, inverse)) in self.roots.iter_mut().zip(inverse).enumerate() {
+            let l = (m + i) as f64;
+            *root = ((l * l - square) * inverse).sqrt();
+        }
         self.climb.clear();
         self.fold.clear();
         let mut alpha = 1.0 / self.roots[1];
@@ -47,9 +86,20 @@ impl<T: Sample> Order<T> {
             alpha = sign / (e2 * e3 * alpha);
         }
         self.spread.clear();
-        if spin == 2 {
-            let roots = &self.roots;
-            self.spread.extend((m.max(2)..=lmax).map(|l| taps(l, m, roots).map(T::narrow)));
+        if degrees.spin == 2 {
+            let root = |l: usize| if l > m { self.roots[l - m] } else { 0.0 };
+            self.spread.extend((m.max(2)..=degrees.lmax).map(|l| {
+                let [up, middle, down, x_up, x_down] = degrees.taps[l];
+                let (next, own, lf, mf) = (root(l + 1), root(l), l as f64, m as f64);
+                let taps = [
+                    up * next * root(l + 2),
+                    middle * (3.0 * square - lf * (lf + 1.0)),
+                    down * own * root(l - 1),
+                    x_up * mf * next,
+                    x_down * mf * own,
+                ];
+                taps.map(T::narrow)
+            }));
         }
     }
 
@@ -144,22 +194,6 @@ impl<T: Sample> Order<T> {
 /// Numbers u_k of order `m` for degrees up to `top`.
 pub(crate) fn sequence_len(m: usize, top: usize) -> usize {
     (top - m) / 2 + 1
-}
-
-/// sin²θ W_ℓ onto λ_{ℓ+2}, λ_ℓ, λ_{ℓ−2} and sin²θ X_ℓ onto λ_{ℓ+1}, λ_{ℓ−1}.
-fn taps(l: usize, m: usize, roots: &[f64]) -> [f64; 5] {
-    let root = |l: usize| if l > m { roots[l - m] } else { 0.0 };
-    let (up, down) = (root(l + 1), root(l));
-    let (lf, mf) = (l as f64, m as f64);
-    let h = -2.0 / ((lf + 2.0) * (lf + 1.0) * lf * (lf - 1.0)).sqrt();
-    [
-        h * 0.5 * lf * (lf - 1.0) * up * root(l + 2),
-        h * (lf - 1.0) * (lf + 2.0) * (3.0 * mf * mf - lf * (lf + 1.0))
-            / ((2.0 * lf - 1.0) * (2.0 * lf + 3.0)),
-        h * 0.5 * (lf + 1.0) * (lf + 2.0) * down * root(l - 1),
-        -h * mf * (lf - 1.0) * up,
-        h * mf * (lf + 2.0) * down,
-    ]
 }
 
 /// `out += factor · row`.

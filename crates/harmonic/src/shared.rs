@@ -8,11 +8,16 @@ use crate::Modes;
 use crate::aligned::Aligned;
 use crate::climb::{Belt, Climb, State, UNIT, WIDE, Wide};
 use crate::legendre::{Lanes, order_limit};
-use crate::order::{Order, sequence_len};
+use crate::order::{Degrees, Order, sequence_len};
 use crate::sample::Sample;
+use pulp::Simd;
+use std::ops::Range;
 
 /// Members of the sequence per panel: a panel and its coefficients stay near the core.
 const CHUNK: usize = 64;
+
+/// The same in adjoints, which also write to what lies beside the panel.
+const ADJOINT_CHUNK: usize = 32;
 
 /// Sixteen rings and their mirrors.
 #[derive(Debug)]
@@ -41,11 +46,11 @@ struct Column<T> {
 pub(crate) struct Shared<T> {
     modes: Modes,
     spin: usize,
+    degrees: Degrees,
     /// λ_mm/sin^mθ.
     starts: Vec<f64>,
     blocks: Vec<Block<T>>,
     columns: Option<Vec<Column<T>>>,
-    arch: pulp::Arch,
 }
 
 /// Working memory of one thread.
@@ -57,21 +62,26 @@ pub(crate) struct SharedBuffer<T> {
     /// Folded coefficients spread over rings, 64 bytes each.
     vectors: Aligned<T>,
     panel: Aligned<T>,
+    /// One class after the other, of every block.
     sums: Aligned<T>,
+    /// Where each block's sequence is.
+    climbs: Vec<Climb>,
 }
 
 impl<T: Sample> SharedBuffer<T> {
-    pub(crate) fn new(modes: Modes, spin: usize, lanes: Lanes) -> Self {
-        let top = modes.lmax() + spin;
+    pub(crate) fn new(shared: &Shared<T>, lanes: Lanes) -> Self {
+        let top = shared.modes.lmax() + shared.spin;
         let (len, kept) = (sequence_len(0, top), lanes.kept::<T>());
-        let vectors = if lanes.by_rings::<T>() { len * 2 * kept * T::PAD } else { 0 };
+        let vectors = if lanes.by_rings::<T>() { ADJOINT_CHUNK * 2 * kept * T::PAD } else { 0 };
+        let blocks = shared.blocks.len();
         Self {
             order: Order::default(),
             lambda: Aligned::zeros((top + 4) * lanes.padded),
             folded: Aligned::zeros(len * 2 * kept),
             vectors: Aligned::zeros(vectors),
             panel: Aligned::zeros(CHUNK * WIDE),
-            sums: Aligned::zeros(2 * WIDE * kept),
+            sums: Aligned::zeros(2 * WIDE * kept * blocks),
+            climbs: Vec::with_capacity(blocks),
         }
     }
 }
@@ -104,7 +114,8 @@ impl<T: Sample> Shared<T> {
             start
         });
         let (blocks, starts) = (blocks.collect(), starts.collect());
-        Self { modes, spin, starts, blocks, columns: None, arch: pulp::Arch::new() }
+        let degrees = Degrees::new(spin, modes.lmax());
+        Self { modes, spin, degrees, starts, blocks, columns: None }
     }
 
     /// First order that counts for each ring pair.
@@ -126,17 +137,19 @@ impl<T: Sample> Shared<T> {
         let mut room = vec![T::zero(); CHUNK * WIDE];
         let columns = (0..=self.modes.mmax()).map(|m| {
             let mut order = Order::default();
-            order.fill(m, self.spin, self.modes.lmax());
+            order.fill(m, &self.degrees);
             let mut values = Vec::new();
-            let blocks = self.blocks.iter().map(|block| {
-                let (mut first, offset) = (order.len(), values.len());
+            let blocks = self.blocks.iter().enumerate().map(|(at, block)| {
+                let (mut kept, offset) = (0, values.len());
                 if m < block.m_end {
-                    self.each_panel(&order, m, block, &mut room, |table, at| {
-                        first = first.min(at);
-                        values.extend_from_slice(table);
-                    });
+                    let mut climb = self.start(m, at);
+                    for range in panels(order.len(), CHUNK) {
+                        let rows = self.panel(&order, (m, at), range, &mut climb, &mut room);
+                        kept += rows.len() / WIDE;
+                        values.extend_from_slice(rows);
+                    }
                 }
-                (first, offset)
+                (order.len() - kept, offset)
             });
             let blocks = blocks.collect();
             Column { order, values: Aligned::of(&values), blocks }
@@ -144,57 +157,45 @@ impl<T: Sample> Shared<T> {
         self.columns = Some(columns.collect());
     }
 
-    /// Calls `work(rows of u, first k)` for consecutive panels that count.
+    /// Where the sequence of a block begins; tables have no use for it.
     #[inline(always)]
-    fn each_panel(
-        &self,
+    fn start(&self, m: usize, block: usize) -> Climb {
+        if self.columns.is_some() {
+            return Climb::IDLE;
+        }
+        Climb::start(&self.blocks[block].belt, m, self.starts[m])
+    }
+
+    /// Rows of u for those k of `range` that count, which are the last ones.
+    #[inline(always)]
+    fn panel<'p>(
+        &'p self,
         order: &Order<T>,
-        m: usize,
-        block: &Block<T>,
-        room: &mut [T],
-        mut work: impl FnMut(&[T], usize),
-    ) {
-        let (len, belt) = (order.len(), &block.belt);
-        let mut climb = Climb::start(belt, m, self.starts[m]);
-        let mut at = 0;
-        while at < len && climb.state() == State::None {
-            let end = len.min(at + UNIT);
+        (m, block): (usize, usize),
+        range: Range<usize>,
+        climb: &mut Climb,
+        room: &'p mut [T],
+    ) -> &'p [T] {
+        if let Some(columns) = &self.columns {
+            let (first, offset) = columns[m].blocks[block];
+            let rows = range.start.max(first) - first..range.end.max(first) - first;
+            return &columns[m].values[offset + rows.start * WIDE..offset + rows.end * WIDE];
+        }
+        let (mut at, belt) = (range.start, &self.blocks[block].belt);
+        while at < range.end && climb.state() == State::None {
+            let end = range.end.min(at + UNIT);
             climb.skip(belt, &order.climb[at..end]);
             at = end;
         }
-        while at < len {
-            let end = len.min(at + CHUNK);
-            let mut done = at;
-            while done < end {
-                let next = if climb.state() == State::All { end } else { end.min(done + UNIT) };
-                let out = &mut room[(done - at) * WIDE..(next - at) * WIDE];
-                climb.keep(belt, &order.climb[done..next], out);
-                done = next;
-            }
-            work(&room[..(end - at) * WIDE], at);
+        let first = at;
+        while at < range.end {
+            let all = climb.state() == State::All;
+            let end = if all { range.end } else { range.end.min(at + UNIT) };
+            let out = &mut room[(at - first) * WIDE..(end - first) * WIDE];
+            climb.keep(belt, &order.climb[at..end], out);
             at = end;
         }
-    }
-
-    /// As [`Shared::each_panel`], from tables if there are any.
-    #[inline(always)]
-    fn each_row(
-        &self,
-        order: &Order<T>,
-        (m, at): (usize, usize),
-        room: &mut [T],
-        mut work: impl FnMut(&[T], usize),
-    ) {
-        let Some(columns) = &self.columns else {
-            self.each_panel(order, m, &self.blocks[at], room, work);
-            return;
-        };
-        let (mut k, mut offset) = columns[m].blocks[at];
-        while k < order.len() {
-            let count = CHUNK.min(order.len() - k);
-            work(&columns[m].values[offset..][..count * WIDE], k);
-            (k, offset) = (k + count, offset + count * WIDE);
-        }
+        &room[..(range.end - first) * WIDE]
     }
 
     /// Modes of order `m` of the ring pairs from coefficient rows of degrees m..
@@ -202,8 +203,9 @@ impl<T: Sample> Shared<T> {
     /// `coef` and `twin` have `lanes.padded` numbers a row; two rows of `coef` beyond
     /// lmax are zero. `rows` is `[pair][north, south][re, im][signal]`.
     #[inline(always)]
-    pub(crate) fn forward(
+    pub(crate) fn forward<S: Simd>(
         &self,
+        simd: S,
         (lanes, m): (Lanes, usize),
         (coef, twin): (&[T], &[T]),
         rows: &mut [T],
@@ -220,15 +222,19 @@ impl<T: Sample> Shared<T> {
         };
         order.fold(lambda, lanes.padded, kept, folded);
         for (at, block) in self.blocks.iter().enumerate().filter(|(_, block)| m < block.m_end) {
+            let sums = &mut sums[..2 * WIDE * kept];
             sums.fill(T::zero());
-            self.each_row(order, (m, at), panel, |table, k| {
-                let folded = &folded[k * 2 * kept..][..table.len() / WIDE * 2 * kept];
+            let mut climb = self.start(m, at);
+            for range in panels(order.len(), CHUNK) {
+                let end = range.end;
+                let table = self.panel(order, (m, at), range, &mut climb, panel);
+                let folded = &folded[(end - table.len() / WIDE) * 2 * kept..end * 2 * kept];
                 if lanes.by_rings::<T>() {
-                    T::rings_synthesis(self.arch, table, folded, 2 * kept, sums);
+                    T::rings_synthesis(simd, table, folded, 2 * kept, sums);
                 } else {
-                    T::lanes_synthesis(self.arch, table, folded, kept, sums);
+                    T::lanes_synthesis(simd, table, folded, kept, sums);
                 }
-            });
+            }
             let rows = &mut rows[block.first * lanes.pair()..][..block.pairs * lanes.pair()];
             if lanes.by_rings::<T>() {
                 block.rows_from_rings(lanes, sums, rows);
@@ -242,8 +248,9 @@ impl<T: Sample> Shared<T> {
     ///
     /// Overwrites `coef` for spin 0; adds to `coef` and `twin` for spin 2.
     #[inline(always)]
-    pub(crate) fn adjoint<'r>(
+    pub(crate) fn adjoint<'r, S: Simd>(
         &self,
+        simd: S,
         (lanes, m): (Lanes, usize),
         pair: impl Fn(usize) -> &'r [T],
         (coef, twin): (&mut [T], &mut [T]),
@@ -251,34 +258,43 @@ impl<T: Sample> Shared<T> {
     ) where
         T: 'r,
     {
-        let SharedBuffer { order: own, lambda, folded, vectors, panel, sums } = buffer;
+        let SharedBuffer { order: own, lambda, folded, vectors, panel, sums, climbs } = buffer;
         let order = self.order(m, own);
-        let kept = lanes.kept::<T>();
+        let (kept, by_rings) = (lanes.kept::<T>(), lanes.by_rings::<T>());
         let folded = &mut folded[..order.len() * 2 * kept];
-        let by_rings = lanes.by_rings::<T>();
-        let vectors = &mut vectors[..if by_rings { folded.len() * T::PAD } else { 0 }];
-        vectors.fill(T::zero());
-        folded.fill(T::zero());
-        for (at, block) in self.blocks.iter().enumerate().filter(|(_, block)| m < block.m_end) {
-            sums.fill(T::zero());
+        let blocks = || self.blocks.iter().enumerate().filter(|(_, block)| m < block.m_end);
+        let own = |at: usize| at * 2 * WIDE * kept..(at + 1) * 2 * WIDE * kept;
+        climbs.clear();
+        climbs.extend((0..self.blocks.len()).map(|at| self.start(m, at)));
+        for (at, block) in blocks() {
+            sums[own(at)].fill(T::zero());
             if by_rings {
-                block.rings_from_rows(lanes, &pair, sums);
+                block.rings_from_rows(lanes, &pair, &mut sums[own(at)]);
             } else {
-                block.lanes_from_rows(lanes, &pair, sums);
+                block.lanes_from_rows(lanes, &pair, &mut sums[own(at)]);
             }
-            self.each_row(order, (m, at), panel, |table, k| {
-                let values = k * 2 * kept..(k + table.len() / WIDE) * 2 * kept;
-                if by_rings {
-                    let vectors = &mut vectors[values.start * T::PAD..values.end * T::PAD];
-                    T::rings_adjoint(self.arch, table, vectors, 2 * kept, sums);
-                } else {
-                    T::lanes_adjoint(self.arch, table, &mut folded[values], kept, sums);
-                }
-            });
         }
-        if by_rings {
-            for (sum, line) in folded.iter_mut().zip(vectors.chunks_exact(T::PAD)) {
-                *sum = tree(line);
+        // Panels outside, blocks inside: what is added to stays in the first cache.
+        folded.fill(T::zero());
+        for range in panels(order.len(), ADJOINT_CHUNK) {
+            let values = range.start * 2 * kept..range.end * 2 * kept;
+            let folded = &mut folded[values];
+            vectors.fill(T::zero());
+            for (at, _) in blocks() {
+                let table = self.panel(order, (m, at), range.clone(), &mut climbs[at], panel);
+                let skipped = (range.len() - table.len() / WIDE) * 2 * kept;
+                let sums = &sums[own(at)];
+                if by_rings {
+                    let vectors = &mut vectors[skipped * T::PAD..folded.len() * T::PAD];
+                    T::rings_adjoint(simd, table, vectors, 2 * kept, sums);
+                } else {
+                    T::lanes_adjoint(simd, table, &mut folded[skipped..], kept, sums);
+                }
+            }
+            if by_rings {
+                for (sum, line) in folded.iter_mut().zip(vectors.chunks_exact(T::PAD)) {
+                    *sum = tree(line);
+                }
             }
         }
         let rows = (self.modes.lmax() + self.spin + 1 - m) * lanes.padded;
@@ -291,11 +307,12 @@ impl<T: Sample> Shared<T> {
     }
 
     /// What is stored of an order, or `own` filled.
+    #[inline(always)]
     fn order<'o>(&'o self, m: usize, own: &'o mut Order<T>) -> &'o Order<T> {
         match &self.columns {
             Some(columns) => &columns[m].order,
             None => {
-                own.fill(m, self.spin, self.modes.lmax());
+                own.fill(m, &self.degrees);
                 own
             }
         }
@@ -357,13 +374,12 @@ impl<T: Sample> Block<T> {
                 even[i] = self.factors[0][i].fused(even[i], m);
             }
         }
-        for (i, pair) in rows.chunks_exact_mut(lanes.pair()).enumerate() {
-            let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
-            lanes.each_part(|part, signal| {
-                for (lane, signal) in part.zip(signal) {
-                    (north[signal], south[signal]) = (even[lane * WIDE + i], odd[lane * WIDE + i]);
-                }
-            });
+        let sums = even.chunks_exact(WIDE).zip(odd.chunks_exact(WIDE));
+        for ((even, odd), &place) in sums.zip(&lanes.places) {
+            let pairs = rows.chunks_exact_mut(lanes.pair());
+            for (pair, (&even, &odd)) in pairs.zip(even.iter().zip(odd)) {
+                (pair[place], pair[2 * lanes.signals_padded + place]) = (even, odd);
+            }
         }
     }
 
@@ -377,14 +393,19 @@ impl<T: Sample> Block<T> {
         for i in 0..self.pairs {
             let (p, m) = (self.factors[0][i], self.factors[1][i]);
             let (north, south) = pair(self.first + i).split_at(2 * lanes.signals_padded);
-            lanes.each_part(|part, signal| {
-                for (lane, signal) in part.zip(signal) {
-                    even[lane * WIDE + i] = p * (north[signal] + south[signal]);
-                    odd[lane * WIDE + i] = m * (north[signal] - south[signal]);
-                }
-            });
+            let sums = even.chunks_exact_mut(WIDE).zip(odd.chunks_exact_mut(WIDE));
+            for ((even, odd), &place) in sums.zip(&lanes.places) {
+                even[i] = p * (north[place] + south[place]);
+                odd[i] = m * (north[place] - south[place]);
+            }
         }
     }
+}
+
+/// 0..len in pieces of at most `chunk`.
+#[inline(always)]
+fn panels(len: usize, chunk: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(chunk).map(move |at| at..len.min(at + chunk))
 }
 
 /// Sum of 8 or 16 numbers, by halves.

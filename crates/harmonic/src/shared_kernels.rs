@@ -1,23 +1,47 @@
 //! Register kernels of sums over k: maps as lanes, or rings as lanes.
 
 use crate::climb::WIDE;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Simd;
 
 /// Sums of rows u_k of sixteen rings, `table[k][ring]`, times coefficient rows.
 ///
 /// Coefficient rows are `[k][class][lane]`, class 0 of u and 1 of cos θ u.
 pub trait SharedKernels: Sized {
     /// `sums[class][ring][lane] += Σ_k u coef`; lanes are whole registers.
-    fn lanes_synthesis(arch: Arch, table: &[Self], coef: &[Self], lanes: usize, sums: &mut [Self]);
+    fn lanes_synthesis<S: Simd>(
+        simd: S,
+        table: &[Self],
+        coef: &[Self],
+        lanes: usize,
+        sums: &mut [Self],
+    );
 
     /// `coef[k][class][lane] += Σ_ring u sums[class][ring][lane]`.
-    fn lanes_adjoint(arch: Arch, table: &[Self], coef: &mut [Self], lanes: usize, sums: &[Self]);
+    fn lanes_adjoint<S: Simd>(
+        simd: S,
+        table: &[Self],
+        coef: &mut [Self],
+        lanes: usize,
+        sums: &[Self],
+    );
 
     /// `sums[row][ring] += Σ_k u coef[k][row]`, rows being 4 or 8 at a time.
-    fn rings_synthesis(arch: Arch, table: &[Self], coef: &[Self], rows: usize, sums: &mut [Self]);
+    fn rings_synthesis<S: Simd>(
+        simd: S,
+        table: &[Self],
+        coef: &[Self],
+        rows: usize,
+        sums: &mut [Self],
+    );
 
     /// `coef[k][row][..] += u sums[row][ring]`, the rings being spread over 64 bytes.
-    fn rings_adjoint(arch: Arch, table: &[Self], coef: &mut [Self], rows: usize, sums: &[Self]);
+    fn rings_adjoint<S: Simd>(
+        simd: S,
+        table: &[Self],
+        coef: &mut [Self],
+        rows: usize,
+        sums: &[Self],
+    );
 }
 
 /// Half of the rings: what fits in registers beside their sums.
@@ -158,14 +182,15 @@ macro_rules! shared_kernels {
                 }
             }
 
-            struct LanesSynthesis<'a>(&'a [$type], &'a [$type], usize, &'a mut [$type]);
-
-            impl WithSimd for LanesSynthesis<'_> {
-                type Output = ();
-
+            impl SharedKernels for $type {
                 #[inline(always)]
-                fn with_simd<S: Simd>(self, simd: S) {
-                    let Self(table, coef, lanes, sums) = self;
+                fn lanes_synthesis<S: Simd>(
+                    simd: S,
+                    table: &[Self],
+                    coef: &[Self],
+                    lanes: usize,
+                    sums: &mut [Self],
+                ) {
                     let width = lanes / S::$lanes;
                     let (coef, sums) = (S::$view(coef).0, S::$view_mut(sums).0);
                     let mut at = 0;
@@ -184,16 +209,15 @@ macro_rules! shared_kernels {
                         at += 1;
                     }
                 }
-            }
-
-            struct LanesAdjoint<'a>(&'a [$type], &'a mut [$type], usize, &'a [$type]);
-
-            impl WithSimd for LanesAdjoint<'_> {
-                type Output = ();
 
                 #[inline(always)]
-                fn with_simd<S: Simd>(self, simd: S) {
-                    let Self(table, coef, lanes, sums) = self;
+                fn lanes_adjoint<S: Simd>(
+                    simd: S,
+                    table: &[Self],
+                    coef: &mut [Self],
+                    lanes: usize,
+                    sums: &[Self],
+                ) {
                     let width = lanes / S::$lanes;
                     let (coef, sums) = (S::$view_mut(coef).0, S::$view(sums).0);
                     let mut at = 0;
@@ -208,16 +232,15 @@ macro_rules! shared_kernels {
                         at += 1;
                     }
                 }
-            }
-
-            struct RingsSynthesis<'a>(&'a [$type], &'a [$type], usize, &'a mut [$type]);
-
-            impl WithSimd for RingsSynthesis<'_> {
-                type Output = ();
 
                 #[inline(always)]
-                fn with_simd<S: Simd>(self, simd: S) {
-                    let Self(table, coef, rows, sums) = self;
+                fn rings_synthesis<S: Simd>(
+                    simd: S,
+                    table: &[Self],
+                    coef: &[Self],
+                    rows: usize,
+                    sums: &mut [Self],
+                ) {
                     let (table, sums) = (S::$view(table).0, S::$view_mut(sums).0);
                     let (wide, coef) = (S::REGISTER_COUNT >= 32, (coef, rows));
                     let mut row = 0;
@@ -245,17 +268,16 @@ macro_rules! shared_kernels {
                         row += if eight { 8 } else { 4 };
                     }
                 }
-            }
-
-            struct RingsAdjoint<'a>(&'a [$type], &'a mut [$type], usize, &'a [$type]);
-
-            impl WithSimd for RingsAdjoint<'_> {
-                type Output = ();
 
                 #[inline(always)]
-                fn with_simd<S: Simd>(self, simd: S) {
+                fn rings_adjoint<S: Simd>(
+                    simd: S,
+                    table: &[Self],
+                    coef: &mut [Self],
+                    rows: usize,
+                    sums: &[Self],
+                ) {
                     const NV: usize = WIDE / LINE;
-                    let Self(table, coef, rows, sums) = self;
                     let (table, sums) = (S::$view(table).0, S::$view(sums).0);
                     let coef = S::$view_mut(coef).0;
                     let mut row = 0;
@@ -271,48 +293,6 @@ macro_rules! shared_kernels {
                         }
                         row += if eight { 8 } else { 4 };
                     }
-                }
-            }
-
-            impl SharedKernels for $type {
-                fn lanes_synthesis(
-                    arch: Arch,
-                    table: &[Self],
-                    coef: &[Self],
-                    lanes: usize,
-                    sums: &mut [Self],
-                ) {
-                    arch.dispatch(LanesSynthesis(table, coef, lanes, sums));
-                }
-
-                fn lanes_adjoint(
-                    arch: Arch,
-                    table: &[Self],
-                    coef: &mut [Self],
-                    lanes: usize,
-                    sums: &[Self],
-                ) {
-                    arch.dispatch(LanesAdjoint(table, coef, lanes, sums));
-                }
-
-                fn rings_synthesis(
-                    arch: Arch,
-                    table: &[Self],
-                    coef: &[Self],
-                    rows: usize,
-                    sums: &mut [Self],
-                ) {
-                    arch.dispatch(RingsSynthesis(table, coef, rows, sums));
-                }
-
-                fn rings_adjoint(
-                    arch: Arch,
-                    table: &[Self],
-                    coef: &mut [Self],
-                    rows: usize,
-                    sums: &[Self],
-                ) {
-                    arch.dispatch(RingsAdjoint(table, coef, rows, sums));
                 }
             }
         }
