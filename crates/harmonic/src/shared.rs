@@ -420,3 +420,65 @@ fn tree<T: Sample>(line: &[T]) -> T {
     }
     ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Σ_m |ₛY_ℓm(θ)|² = (2ℓ+1)/4π at the largest size planned, where these sums serve.
+    #[test]
+    fn addition_theorem_holds_at_high_degree() {
+        let lmax = 3071;
+        let modes = Modes::new(lmax, lmax);
+        for (spin, lowest) in [(0, 1e-3_f64), (2, 0.1)] {
+            // sin θ from `lowest` to the equator.
+            let sines = (0..WIDE).map(|i| lowest.powf(1.0 - i as f64 / (WIDE - 1) as f64));
+            let pairs: Vec<_> =
+                sines.map(|sin| (sin * sin / (1.0 + (1.0 - sin * sin).sqrt()), sin)).collect();
+            let shared = Shared::<f64>::new(modes, spin, &pairs, 0);
+            let (mut sums, mut largest) = ([0.0; WIDE], [0.0_f64; WIDE]);
+            let mut order = Order::default();
+            let mut room = vec![0.0; CHUNK * WIDE];
+            for m in 0..=lmax {
+                order.fill(m, &shared.degrees);
+                // E of the last degree alone, and its twin −iE.
+                let (mut coef, mut twin) = (vec![0.0; (lmax + 3) * 2], vec![0.0; (lmax + 3) * 2]);
+                let last = 2 * (lmax - if spin == 2 { m.max(2) } else { m });
+                (coef[last], twin[last + 1]) = (1.0, -1.0);
+                let mut lambda = vec![0.0; (lmax + 6) * 2];
+                let mut folded = vec![0.0; order.len() * 4];
+                if spin == 2 {
+                    order.spread(&coef, &twin, 2, &mut lambda);
+                } else {
+                    lambda[..coef.len()].copy_from_slice(&coef);
+                }
+                order.fold(&lambda, 2, 2, &mut folded);
+                let (mut climb, mut values) = (shared.start(m, 0), [[0.0; 2]; WIDE]);
+                for range in panels(order.len(), CHUNK) {
+                    let end = range.end;
+                    let table = shared.panel(&order, (m, 0), range, &mut climb, &mut room);
+                    let folded = &folded[(end - table.len() / WIDE) * 4..];
+                    for (us, folded) in table.chunks_exact(WIDE).zip(folded.chunks_exact(4)) {
+                        for (i, u) in us.iter().enumerate() {
+                            let [p, q] = shared.blocks[0].factors.map(|factors| factors[i]);
+                            values[i][0] += u * (p * folded[0] + q * folded[2]);
+                            values[i][1] += u * (p * folded[1] + q * folded[3]);
+                        }
+                    }
+                }
+                let count = if m == 0 { 1.0 } else { 2.0 };
+                for (i, [w, x]) in values.into_iter().enumerate() {
+                    let term = count * (w * w + x * x);
+                    (sums[i], largest[i]) = (sums[i] + term, largest[i].max(term));
+                }
+            }
+            let expected = (2 * lmax + 1) as f64 / (4.0 * std::f64::consts::PI);
+            for (sum, largest) in sums.into_iter().zip(largest) {
+                let error = (sum / expected - 1.0).abs();
+                assert!(error < 1e-10, "spin {spin}: {error:e}");
+                // Must fail: one value off by 1e-4 of itself.
+                assert!(((sum + 2e-4 * largest) / expected - 1.0).abs() > 1e-10);
+            }
+        }
+    }
+}
