@@ -125,8 +125,8 @@ impl Climb {
         if self.state == State::All {
             let mut walk = *self;
             for (row, &[sum, a]) in rows {
-                for i in 0..WIDE {
-                    row[i] = T::narrow(walk.now[i]);
+                for (kept, &now) in row.iter_mut().zip(&walk.now) {
+                    *kept = T::narrow(now);
                 }
                 walk.step(belt, sum, a);
             }
@@ -146,9 +146,9 @@ impl Climb {
     #[inline(always)]
     fn step(&mut self, belt: &Belt, sum: f64, a: f64) {
         let mut next = [0.0; WIDE];
-        for i in 0..WIDE {
+        for (i, next) in next.iter_mut().enumerate() {
             let factor = (-a).mul_add(belt.sin2[i], sum);
-            next[i] = factor.mul_add(self.now[i], self.before[i]);
+            *next = factor.mul_add(self.now[i], self.before[i]);
         }
         self.before = self.now;
         self.now = next;

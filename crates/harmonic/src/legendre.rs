@@ -377,6 +377,8 @@ pub struct Adjoint<'a, T> {
     pub(crate) m: usize,
     /// All rows, `[pair][m][north, south][re, im][signal]`.
     pub(crate) rows: &'a [T],
+    /// Numbers from one pair to the next.
+    pub(crate) stride: usize,
     /// Multiplies the result.
     pub(crate) weight: T,
     /// Coefficients ℓ = m..=lmax: `[ℓ][component][re, im][map]`.
@@ -389,7 +391,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { legendre, lanes, m, rows, weight, coefficients, buffer } = self;
+        let Self { legendre, lanes, m, rows, stride, weight, coefficients, buffer } = self;
         let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
         let degrees = legendre.degrees(m);
         if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
@@ -399,7 +401,7 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
         if legendre.spin > 0 {
             twin[..degrees * lanes.padded].fill(T::zero());
         }
-        let orders = legendre.modes.mmax() + 1;
+        let pair = |pair: usize| &rows[pair * stride + m * lanes.pair()..][..lanes.pair()];
         for block in 0..legendre.blocks.len() {
             if m >= legendre.m_end[block] {
                 continue;
@@ -409,9 +411,8 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             let sums_of =
                 plus.chunks_exact_mut(lanes.padded).zip(minus.chunks_exact_mut(lanes.padded));
             let inside = block * RINGS..legendre.pairs.min((block + 1) * RINGS);
-            for (pair, (plus, minus)) in inside.zip(sums_of) {
-                let pair = &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
-                let (north, south) = pair.split_at(2 * lanes.signals_padded);
+            for (at, (plus, minus)) in inside.zip(sums_of) {
+                let (north, south) = pair(at).split_at(2 * lanes.signals_padded);
                 lanes.each_part(|part, signal| {
                     let (n, s) = (&north[signal.clone()], &south[signal]);
                     let p = &mut plus[part.clone()];
@@ -429,7 +430,6 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             });
         }
         if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
-            let pair = |pair: usize| &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
             own.adjoint(simd, (lanes, m), pair, (coef, twin), buffer);
         }
         let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;

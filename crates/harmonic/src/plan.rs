@@ -195,15 +195,27 @@ impl<T: Sample> Plan<T> {
         assert!(batch > 0, "a batch has at least one map");
         let lanes = Lanes::new::<T>(self.components(), batch);
         let orders = self.modes.mmax() + 1;
+        let rows =
+            (orders * self.order_stride(lanes)).max(self.pairs.len() * self.pair_stride(lanes));
         let threads = if self.serial() { 1 } else { rayon::current_num_threads() };
         Scratch {
             config: self.config,
             lanes,
-            rows: vec![T::zero(); self.pairs.len() * orders * lanes.pair()],
+            rows: vec![T::zero(); rows],
             pool: Pool((0..threads).map(|_| self.buffer(lanes)).collect::<Vec<_>>().into()),
             map: Vec::new(),
             alm: [const { Vec::new() }; 3],
         }
+    }
+
+    /// Numbers from one order to the next where rows are `[m][pair]`.
+    pub(crate) fn order_stride(&self, lanes: Lanes) -> usize {
+        odd_lines::<T>(self.pairs.len() * lanes.pair())
+    }
+
+    /// Numbers from one ring pair to the next where rows are `[pair][m]`.
+    pub(crate) fn pair_stride(&self, lanes: Lanes) -> usize {
+        odd_lines::<T>((self.modes.mmax() + 1) * lanes.pair())
     }
 
     pub(crate) fn serial(&self) -> bool {
@@ -229,6 +241,13 @@ impl<T: Sample> Plan<T> {
     }
 }
 
+/// The next odd number of cache lines: strides that are powers of two meet in few sets
+/// of a cache and throw each other out.
+fn odd_lines<T>(len: usize) -> usize {
+    let line = 64 / size_of::<T>();
+    (len.div_ceil(line) | 1) * line
+}
+
 /// Working memory of one thread.
 #[derive(Debug)]
 pub(crate) struct Buffer<T> {
@@ -245,7 +264,8 @@ pub(crate) struct Pool<T>(Mutex<Vec<Buffer<T>>>);
 pub struct Scratch<T> {
     config: Config,
     pub(crate) lanes: Lanes,
-    /// Fourier modes of all rings: `[m][pair]…` in synthesis, `[pair][m]…` in adjoints.
+    /// Fourier modes of all rings: `[m][pair]…` in synthesis, `[pair][m]…` in adjoints,
+    /// with the strides of the plan.
     pub(crate) rows: Vec<T>,
     pub(crate) pool: Pool<T>,
     pub(crate) map: Vec<T>,
