@@ -54,8 +54,9 @@ impl Config {
     pub const MAX_SPIN: usize = 4;
     /// Largest degree planned.
     pub const MAX_LMAX: usize = 8192;
-    /// Largest table that [`Engine::Auto`] builds, bytes.
-    pub const TABLE_BYTES: usize = 64 << 20;
+    /// Largest table that [`Engine::Auto`] builds, bytes: beyond a core's own cache
+    /// recurrences are faster.
+    pub const TABLE_BYTES: usize = 4 << 20;
 
     /// All orders up to `lmax`, automatic engine, rayon.
     pub fn full(nside: Nside, lmax: usize, spin: usize) -> Self {
