@@ -47,7 +47,7 @@ pub(crate) fn build_skyscat() -> Result<PathBuf> {
 }
 
 /// The executable of a target in cargo's messages.
-fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+pub(crate) fn executable(messages: &str, target: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

@@ -1,11 +1,12 @@
-//! Project tasks: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask reproduce-paper`.
+//! Project tasks: `cargo xtask test`, `tidy`, `compare`, `reproduce-paper`.
 //!
-//! What it is: the checks that a change must pass, and the pipeline of the paper
-//! run with the program's own commands. What it is not: a user of the libraries.
-//! It links none of them; it runs cargo and the `skyscat` binary, as a person
-//! would.
+//! What it is: the checks that a change must pass, comparisons with rivals, and the
+//! pipeline of the paper run with the program's own commands. What it is not: a user
+//! of the libraries. It links none of them; it runs cargo and the `skyscat` binary,
+//! as a person would.
 
 mod cargo;
+mod compare;
 mod reproduce;
 mod say;
 mod test;
@@ -26,6 +27,8 @@ struct Cli {
 enum Task {
     /// Everything a change must pass: format, tidy, clippy, tests, documentation
     Test(test::TestArgs),
+    /// Speed and accuracy beside those of a rival, run in turn
+    Compare(compare::Args),
     /// Layering, sizes of files and functions, where files and devices are named
     Tidy,
     /// The pipeline of the paper, stage by stage; run it again to go on
@@ -36,6 +39,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::Compare(args) => compare::run(&args),
         Task::Tidy => tidy::run(),
         Task::ReproducePaper(args) => reproduce::run(&args),
     };

@@ -49,6 +49,15 @@ fn an_unknown_stage_is_refused_with_those_there_are() {
     assert!(said(&output).contains("simulate, emulate-few"), "{}", said(&output));
 }
 
+#[test]
+fn a_comparison_without_its_python_is_refused_before_anything_is_built() {
+    let place = tempfile::tempdir().unwrap();
+    let missing = place.path().join("python");
+    let output = xtask(&["compare", "transforms", "--python", missing.to_str().unwrap()]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("name another with --python"), "{}", said(&output));
+}
+
 /// The program in the profile of the tests. `cargo test --workspace` has put it
 /// beside xtask before any test runs; a test of this package alone builds it if
 /// it is not there (and takes it as it is if it is).

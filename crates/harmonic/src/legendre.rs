@@ -6,9 +6,16 @@
 //! a′ = (iB, −iE) is the twin of a = (E, B).
 
 use crate::Modes;
+use crate::aligned::Aligned;
 use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
+use crate::ring::width;
 use crate::sample::{Kernels, Panel, Sample};
+use crate::shared::{Shared, SharedBuffer};
 use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+/// Spin-2 rings with a smaller sin θ are summed directly.
+const POLAR: f64 = 0.1;
 
 /// Degrees per panel: a panel and its coefficient rows stay near the core.
 const CHUNK: usize = 64;
@@ -26,26 +33,56 @@ pub(crate) struct Lanes {
     pub(crate) padded: usize,
     /// Real signals in a pixel, components × batch.
     pub(crate) signals: usize,
-    /// The same, padded to whole octets.
+    /// The same, padded to what the ring FFTs take together.
     pub(crate) signals_padded: usize,
+    /// Where the first lanes of a coefficient row lie in a signal row.
+    pub(crate) places: [usize; 16],
 }
 
 impl Lanes {
     pub(crate) fn new<T: Kernels>(components: usize, batch: usize) -> Self {
         let signals = components * batch;
+        let signals_padded = signals.next_multiple_of(width(signals));
+        let place = |lane: usize| {
+            let (component, part) = (lane / (2 * batch), lane / batch % 2);
+            part * signals_padded + component * batch + lane % batch
+        };
         Self {
+            places: std::array::from_fn(place),
             batch,
             components,
             row: 2 * signals,
             padded: (2 * signals).next_multiple_of(T::PAD),
             signals,
-            signals_padded: signals.next_multiple_of(8),
+            signals_padded,
         }
     }
 
     /// Numbers of one ring pair at one order: (north, south) × (re, im) × signals.
     pub(crate) fn pair(&self) -> usize {
         4 * self.signals_padded
+    }
+
+    /// Whether a row is so short that registers hold rings instead of lanes.
+    pub(crate) fn by_rings<T: Kernels>(&self) -> bool {
+        self.row < T::PAD
+    }
+
+    /// Numbers in a row of folded coefficients.
+    pub(crate) fn kept<T: Kernels>(&self) -> usize {
+        if self.by_rings::<T>() { self.row } else { self.padded }
+    }
+
+    /// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
+    #[inline(always)]
+    pub(crate) fn each_part(&self, mut work: impl FnMut(Range<usize>, Range<usize>)) {
+        for component in 0..self.components {
+            for part in 0..2 {
+                let lane = (2 * component + part) * self.batch;
+                let signal = part * self.signals_padded + component * self.batch;
+                work(lane..lane + self.batch, signal..signal + self.batch);
+            }
+        }
     }
 }
 
@@ -66,6 +103,8 @@ pub(crate) struct Legendre<T> {
     blocks: Vec<Colatitudes>,
     m_end: Vec<usize>,
     columns: Option<Vec<Column<T>>>,
+    /// The ring pairs beyond `pairs`, if not all are here.
+    shared: Option<Shared<T>>,
     arch: pulp::Arch,
 }
 
@@ -73,21 +112,26 @@ pub(crate) struct Legendre<T> {
 #[derive(Debug)]
 pub(crate) struct DegreeBuffer<T> {
     steps: Steps,
-    coef: Vec<T>,
-    twin: Vec<T>,
-    panel: Vec<T>,
-    sums: Vec<T>,
+    coef: Aligned<T>,
+    twin: Aligned<T>,
+    panel: Aligned<T>,
+    sums: Aligned<T>,
+    shared: Option<SharedBuffer<T>>,
 }
 
 impl<T: Sample> DegreeBuffer<T> {
-    pub(crate) fn new(modes: Modes, lanes: Lanes) -> Self {
-        let rows = vec![T::zero(); (modes.lmax() + 1) * lanes.padded];
+    pub(crate) fn new(legendre: &Legendre<T>, lanes: Lanes) -> Self {
+        let modes = legendre.modes;
+        // Two rows more, which stay zero.
+        let rows = (modes.lmax() + 3) * lanes.padded;
+        let shared = legendre.shared.as_ref().map(|shared| SharedBuffer::new(shared, lanes));
         Self {
             steps: Steps::with_capacity(modes.lmax()),
-            twin: if lanes.components == 2 { rows.clone() } else { Vec::new() },
-            coef: rows,
-            panel: vec![T::zero(); CHUNK * 2 * RINGS],
-            sums: vec![T::zero(); 2 * RINGS * lanes.padded],
+            coef: Aligned::zeros(rows),
+            twin: Aligned::zeros(if lanes.components == 2 { rows } else { 0 }),
+            panel: Aligned::zeros(CHUNK * 2 * RINGS),
+            sums: Aligned::zeros(2 * RINGS * lanes.padded),
+            shared,
         }
     }
 }
@@ -95,6 +139,14 @@ impl<T: Sample> DegreeBuffer<T> {
 impl<T: Sample> Legendre<T> {
     /// `pairs` gives (1 − cos θ, sin θ) of the northern rings and the equator.
     pub(crate) fn new(modes: Modes, spin: usize, pairs: &[(f64, f64)]) -> Self {
+        let first = match spin {
+            0 => 0,
+            2 => pairs.partition_point(|&(_, sin)| sin < POLAR).next_multiple_of(RINGS),
+            _ => pairs.len(),
+        }
+        .min(pairs.len());
+        let shared = (first < pairs.len()).then(|| Shared::new(modes, spin, pairs, first));
+        let pairs = &pairs[..first];
         let blocks: Vec<_> = pairs
             .chunks(RINGS)
             .map(|chunk| {
@@ -119,6 +171,7 @@ impl<T: Sample> Legendre<T> {
             blocks,
             m_end,
             columns: None,
+            shared,
             arch: pulp::Arch::new(),
         }
     }
@@ -131,7 +184,8 @@ impl<T: Sample> Legendre<T> {
                 blocks * (self.modes.lmax() + 1).saturating_sub(m.max(self.spin))
             })
             .sum();
-        degrees * self.height() * size_of::<T>()
+        let shared = self.shared.as_ref().map_or(0, Shared::table_bytes);
+        degrees * self.height() * size_of::<T>() + shared
     }
 
     /// Computes and keeps all λ.
@@ -144,6 +198,9 @@ impl<T: Sample> Legendre<T> {
             })
             .collect();
         self.columns = Some(columns);
+        if let Some(shared) = &mut self.shared {
+            shared.tabulate();
+        }
     }
 
     fn column(&self, m: usize, steps: &Steps) -> Column<T> {
@@ -176,9 +233,10 @@ impl<T: Sample> Legendre<T> {
         Column { values, blocks }
     }
 
-    /// First order that ring pair `pair` does not need.
-    pub(crate) fn m_end(&self, pair: usize) -> usize {
-        self.m_end[pair / RINGS]
+    /// First order that each ring pair does not need.
+    pub(crate) fn m_ends(&self) -> Vec<usize> {
+        let own = (0..self.pairs).map(|pair| self.m_end[pair / RINGS]);
+        own.chain(self.shared.iter().flat_map(Shared::m_ends)).collect()
     }
 
     fn height(&self) -> usize {
@@ -239,7 +297,7 @@ impl<T: Sample> Legendre<T> {
 /// Largest order with a value above rounding at this colatitude.
 ///
 /// m² − 2ms|cos θ| + s² = (lmax sin θ + max(100, 0.01 lmax))².
-fn order_limit(lmax: usize, spin: usize, cos: f64, sin: f64) -> usize {
+pub(crate) fn order_limit(lmax: usize, spin: usize, cos: f64, sin: f64) -> usize {
     let (l, s) = (lmax as f64, spin as f64);
     let reach = l * sin + (0.01 * l).max(100.0);
     (s * cos + (reach * reach - s * s * sin * sin).sqrt()).ceil() as usize
@@ -261,15 +319,16 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { legendre, lanes, m, coefficients, rows, buffer } = self;
-        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+        let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
         let degrees = legendre.degrees(m);
-        if legendre.columns.is_none() {
+        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
             steps.fill(m, legendre.spin, legendre.modes.lmax());
         }
         let skipped = legendre.modes.lmax() + 1 - m - degrees;
         let source = coefficients.chunks_exact(lanes.row).skip(skipped);
+        coef[degrees * lanes.padded..][..2 * lanes.padded].fill(T::zero());
         for (kept, row) in coef.chunks_exact_mut(lanes.padded).zip(source) {
             kept[..lanes.row].copy_from_slice(row);
         }
@@ -278,6 +337,9 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             for (kept, row) in twin.chunks_exact_mut(lanes.padded).zip(source) {
                 turn(&mut kept[..lanes.row], &row[..lanes.row], lanes.batch);
             }
+        }
+        if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
+            own.forward(simd, (lanes, m), (coef, twin), rows, buffer);
         }
         for block in 0..legendre.blocks.len() {
             if m >= legendre.m_end[block] {
@@ -294,7 +356,7 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             let sums = plus.chunks_exact(lanes.padded).zip(minus.chunks_exact(lanes.padded));
             for (pair, (plus, minus)) in pairs.zip(sums) {
                 let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
-                each_part(lanes, |part, signal| {
+                lanes.each_part(|part, signal| {
                     let (p, m) = (&plus[part.clone()], &minus[part]);
                     let n = &mut north[signal.clone()];
                     let s = &mut south[signal];
@@ -315,6 +377,8 @@ pub struct Adjoint<'a, T> {
     pub(crate) m: usize,
     /// All rows, `[pair][m][north, south][re, im][signal]`.
     pub(crate) rows: &'a [T],
+    /// Numbers from one pair to the next.
+    pub(crate) stride: usize,
     /// Multiplies the result.
     pub(crate) weight: T,
     /// Coefficients ℓ = m..=lmax: `[ℓ][component][re, im][map]`.
@@ -326,18 +390,18 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { legendre, lanes, m, rows, weight, coefficients, buffer } = self;
-        let DegreeBuffer { steps, coef, twin, panel: room, sums } = buffer;
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { legendre, lanes, m, rows, stride, weight, coefficients, buffer } = self;
+        let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
         let degrees = legendre.degrees(m);
-        if legendre.columns.is_none() {
+        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
             steps.fill(m, legendre.spin, legendre.modes.lmax());
         }
         coef[..degrees * lanes.padded].fill(T::zero());
         if legendre.spin > 0 {
             twin[..degrees * lanes.padded].fill(T::zero());
         }
-        let orders = legendre.modes.mmax() + 1;
+        let pair = |pair: usize| &rows[pair * stride + m * lanes.pair()..][..lanes.pair()];
         for block in 0..legendre.blocks.len() {
             if m >= legendre.m_end[block] {
                 continue;
@@ -347,10 +411,9 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             let sums_of =
                 plus.chunks_exact_mut(lanes.padded).zip(minus.chunks_exact_mut(lanes.padded));
             let inside = block * RINGS..legendre.pairs.min((block + 1) * RINGS);
-            for (pair, (plus, minus)) in inside.zip(sums_of) {
-                let pair = &rows[(pair * orders + m) * lanes.pair()..][..lanes.pair()];
-                let (north, south) = pair.split_at(2 * lanes.signals_padded);
-                each_part(lanes, |part, signal| {
+            for (at, (plus, minus)) in inside.zip(sums_of) {
+                let (north, south) = pair(at).split_at(2 * lanes.signals_padded);
+                lanes.each_part(|part, signal| {
                     let (n, s) = (&north[signal.clone()], &south[signal]);
                     let p = &mut plus[part.clone()];
                     let m = &mut minus[part];
@@ -366,6 +429,9 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
                 T::adjoint(legendre.arch, panel, sums, &mut coef[from..], twin);
             });
         }
+        if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
+            own.adjoint(simd, (lanes, m), pair, (coef, twin), buffer);
+        }
         let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;
         let (blank, kept) = coefficients.split_at_mut(skipped);
         blank.fill(T::zero());
@@ -378,18 +444,6 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
             for value in out {
                 *value = *value * weight;
             }
-        }
-    }
-}
-
-/// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
-#[inline(always)]
-fn each_part(lanes: Lanes, mut work: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>)) {
-    for component in 0..lanes.components {
-        for part in 0..2 {
-            let lane = (2 * component + part) * lanes.batch;
-            let signal = part * lanes.signals_padded + component * lanes.batch;
-            work(lane..lane + lanes.batch, signal..signal + lanes.batch);
         }
     }
 }

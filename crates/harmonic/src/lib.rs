@@ -17,18 +17,29 @@
 //!
 //! Accuracy, in f64: maps and coefficients agree with direct sums to about 1e-13 of the
 //! peak; near the poles of nside 1024 an error of a part in 1e16 of 1 − cos θ grows with
-//! ℓ² to about 1e-10. Results do not depend on the number of threads.
+//! ℓ² to about 1e-10. Results do not depend on the number of threads. A map alone and
+//! the same map in a batch may differ by rounding: sums over rings run in another order.
+//!
+//! How it is fast: spins 0 and 2 share one sequence per order (`order.rs`), which serves
+//! degrees of both parities, both hemispheres and all fields; spin 2 near the poles and
+//! the other spins sum Wigner functions directly (`legendre.rs`). Registers hold maps
+//! where a batch fills them, else rings (`shared_kernels.rs`).
 
 mod error;
 mod modes;
 pub mod reference;
 
+mod aligned;
+mod climb;
 mod legendre;
 mod operators;
+mod order;
 mod plan;
 mod recurrence;
 mod ring;
 mod sample;
+mod shared;
+mod shared_kernels;
 mod spectra_operator;
 mod transform;
 

@@ -54,8 +54,9 @@ impl Config {
     pub const MAX_SPIN: usize = 4;
     /// Largest degree planned.
     pub const MAX_LMAX: usize = 8192;
-    /// Largest table that [`Engine::Auto`] builds, bytes.
-    pub const TABLE_BYTES: usize = 64 << 20;
+    /// Largest table that [`Engine::Auto`] builds, bytes: beyond a core's own cache
+    /// recurrences are faster.
+    pub const TABLE_BYTES: usize = 4 << 20;
 
     /// All orders up to `lmax`, automatic engine, rayon.
     pub fn full(nside: Nside, lmax: usize, spin: usize) -> Self {
@@ -113,6 +114,8 @@ pub struct Plan<T> {
     pub(crate) modes: Modes,
     pub(crate) pairs: Vec<Pair>,
     pub(crate) legendre: Legendre<T>,
+    /// First order that each ring pair does not need.
+    pub(crate) m_ends: Vec<usize>,
     pub(crate) rings: Rings<T>,
     pub(crate) arch: pulp::Arch,
 }
@@ -153,7 +156,8 @@ impl<T: Sample> Plan<T> {
             legendre.tabulate();
         }
         let (rings, arch) = (Rings::new(n), pulp::Arch::new());
-        Ok(Self { config, modes, pairs, legendre, rings, arch })
+        let m_ends = legendre.m_ends();
+        Ok(Self { config, modes, pairs, legendre, m_ends, rings, arch })
     }
 
     /// What the plan is for.
@@ -192,15 +196,27 @@ impl<T: Sample> Plan<T> {
         assert!(batch > 0, "a batch has at least one map");
         let lanes = Lanes::new::<T>(self.components(), batch);
         let orders = self.modes.mmax() + 1;
+        let rows =
+            (orders * self.order_stride(lanes)).max(self.pairs.len() * self.pair_stride(lanes));
         let threads = if self.serial() { 1 } else { rayon::current_num_threads() };
         Scratch {
             config: self.config,
             lanes,
-            rows: vec![T::zero(); self.pairs.len() * orders * lanes.pair()],
+            rows: vec![T::zero(); rows],
             pool: Pool((0..threads).map(|_| self.buffer(lanes)).collect::<Vec<_>>().into()),
             map: Vec::new(),
             alm: [const { Vec::new() }; 3],
         }
+    }
+
+    /// Numbers from one order to the next where rows are `[m][pair]`.
+    pub(crate) fn order_stride(&self, lanes: Lanes) -> usize {
+        odd_lines::<T>(self.pairs.len() * lanes.pair())
+    }
+
+    /// Numbers from one ring pair to the next where rows are `[pair][m]`.
+    pub(crate) fn pair_stride(&self, lanes: Lanes) -> usize {
+        odd_lines::<T>((self.modes.mmax() + 1) * lanes.pair())
     }
 
     pub(crate) fn serial(&self) -> bool {
@@ -208,7 +224,7 @@ impl<T: Sample> Plan<T> {
     }
 
     fn buffer(&self, lanes: Lanes) -> Buffer<T> {
-        Buffer { degrees: DegreeBuffer::new(self.modes, lanes), ring: self.rings.buffer() }
+        Buffer { degrees: DegreeBuffer::new(&self.legendre, lanes), ring: self.rings.buffer() }
     }
 
     /// Runs `work` with a buffer of the pool (a new one if all are taken).
@@ -224,6 +240,13 @@ impl<T: Sample> Plan<T> {
         pool.0.lock().expect("no holder panics").push(buffer);
         result
     }
+}
+
+/// The next odd number of cache lines: strides that are powers of two meet in few sets
+/// of a cache and throw each other out.
+fn odd_lines<T>(len: usize) -> usize {
+    let line = 64 / size_of::<T>();
+    (len.div_ceil(line) | 1) * line
 }
 
 /// Working memory of one thread.
@@ -242,7 +265,8 @@ pub(crate) struct Pool<T>(Mutex<Vec<Buffer<T>>>);
 pub struct Scratch<T> {
     config: Config,
     pub(crate) lanes: Lanes,
-    /// Fourier modes of all rings: `[m][pair]…` in synthesis, `[pair][m]…` in adjoints.
+    /// Fourier modes of all rings: `[m][pair]…` in synthesis, `[pair][m]…` in adjoints,
+    /// with the strides of the plan.
     pub(crate) rows: Vec<T>,
     pub(crate) pool: Pool<T>,
     pub(crate) map: Vec<T>,

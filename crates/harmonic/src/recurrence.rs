@@ -265,7 +265,7 @@ mod tests {
             let colatitudes = Colatitudes { below_one, sin };
             for spin in [0, 2, 4] {
                 let mut steps = Steps::with_capacity(lmax);
-                let mut sums = [0.0; RINGS];
+                let (mut sums, mut largest) = ([0.0; RINGS], [0.0_f64; RINGS]);
                 for m in 0..=lmax {
                     steps.fill(m, spin, lmax);
                     let mut ladder = Ladder::start(&steps, &colatitudes);
@@ -275,13 +275,16 @@ mod tests {
                     let [w, x] = ladder.rows(spin);
                     let count = if m == 0 { 1.0 } else { 2.0 };
                     for i in 0..RINGS {
-                        sums[i] += count * (w[i] * w[i] + x[i] * x[i]);
+                        let term = count * (w[i] * w[i] + x[i] * x[i]);
+                        (sums[i], largest[i]) = (sums[i] + term, largest[i].max(term));
                     }
                 }
                 let expected = (2 * lmax + 1) as f64 / (4.0 * PI);
-                for sum in sums {
+                for (sum, largest) in sums.into_iter().zip(largest) {
                     let error = (sum / expected - 1.0).abs();
                     assert!(error < 1e-10, "spin {spin}: {error:e}");
+                    // Must fail: one value off by 1e-4 of itself.
+                    assert!(((sum + 2e-4 * largest) / expected - 1.0).abs() > 1e-10);
                 }
             }
         }

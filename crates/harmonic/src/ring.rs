@@ -12,15 +12,16 @@ use rustfft::{Fft, FftPlanner};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-/// Signals transformed together.
+/// Most signals transformed together.
 pub(crate) const OCTET: usize = 8;
 
-/// Eight complex numbers, one a signal.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Octet<T> {
-    pub(crate) re: [T; OCTET],
-    pub(crate) im: [T; OCTET],
+/// Signals transformed together: 1, 2, 4 or 8.
+pub(crate) fn width(signals: usize) -> usize {
+    signals.next_power_of_two().min(OCTET)
 }
+
+/// Real and imaginary parts of one complex number a signal.
+type Bin<T, const W: usize> = [[T; W]; 2];
 
 /// A ring, and its mirror unless it is the equator.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,8 @@ impl<T> std::fmt::Debug for Rings<T> {
 /// Working memory of one thread.
 #[derive(Debug)]
 pub(crate) struct RingBuffer<T> {
-    octets: Vec<Octet<T>>,
+    /// `[bin][re, im][signal]`.
+    bins: Vec<T>,
     lines: Vec<Complex<T>>,
     scratch: Vec<Complex<T>>,
 }
@@ -79,7 +81,7 @@ impl<T: Sample> Rings<T> {
         let zero = Complex::new(T::zero(), T::zero());
         let scratch = self.lengths.iter().map(|l| l.fft.get_inplace_scratch_len()).max();
         RingBuffer {
-            octets: vec![Octet { re: [T::zero(); OCTET], im: [T::zero(); OCTET] }; longest],
+            bins: vec![T::zero(); longest * 2 * OCTET],
             lines: vec![zero; longest * OCTET],
             scratch: vec![zero; scratch.unwrap_or(0)],
         }
@@ -88,24 +90,24 @@ impl<T: Sample> Rings<T> {
 
 /// In-place forward FFT of the first `used` signals.
 #[inline(always)]
-fn forward<T: Sample>(
+fn forward<T: Sample, const W: usize>(
     length: &Length<T>,
-    octets: &mut [Octet<T>],
+    bins: &mut [Bin<T, W>],
     used: usize,
     lines: &mut [Complex<T>],
     scratch: &mut [Complex<T>],
 ) {
-    let n = octets.len();
+    let n = bins.len();
     let lines = &mut lines[..used * n];
     for (signal, line) in lines.chunks_exact_mut(n).enumerate() {
-        for (value, octet) in line.iter_mut().zip(octets.iter()) {
-            *value = Complex::new(octet.re[signal], octet.im[signal]);
+        for (value, bin) in line.iter_mut().zip(bins.iter()) {
+            *value = Complex::new(bin[0][signal], bin[1][signal]);
         }
     }
     length.fft.process_with_scratch(lines, scratch);
     for (signal, line) in lines.chunks_exact(n).enumerate() {
-        for (value, octet) in line.iter().zip(octets.iter_mut()) {
-            (octet.re[signal], octet.im[signal]) = (value.re, value.im);
+        for (value, bin) in line.iter().zip(bins.iter_mut()) {
+            (bin[0][signal], bin[1][signal]) = (value.re, value.im);
         }
     }
 }
@@ -174,35 +176,44 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
+        match width(self.lanes.signals) {
+            1 => self.run::<1>(),
+            2 => self.run::<2>(),
+            4 => self.run::<4>(),
+            _ => self.run::<OCTET>(),
+        }
+    }
+}
+
+impl<T: Sample> RingSynthesis<'_, T> {
+    #[inline(always)]
+    fn run<const W: usize>(self) {
         let Self { rings, pair, lanes, orders, rows, stride, north, south, buffer } = self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
-        let RingBuffer { octets, lines, scratch } = buffer;
-        let octets = &mut octets[..n];
+        let RingBuffer { bins, lines, scratch } = buffer;
+        let bins = &mut bins.as_chunks_mut::<W>().0.as_chunks_mut::<2>().0[..n];
         let padded = lanes.signals_padded;
-        for at in (0..lanes.signals).step_by(OCTET) {
-            let used = OCTET.min(lanes.signals - at);
-            octets.fill(Octet { re: [T::zero(); OCTET], im: [T::zero(); OCTET] });
+        for at in (0..lanes.signals).step_by(W) {
+            let used = W.min(lanes.signals - at);
+            bins.fill([[T::zero(); W]; 2]);
             let mut phase = Phase::new(length, pair);
             for m in 0..orders {
                 let row = &rows[m * stride..][..4 * padded];
-                let north = rotated(octet(row, at), octet(row, padded + at), phase.value());
-                let south = rotated(
-                    octet(row, 2 * padded + at),
-                    octet(row, 3 * padded + at),
-                    phase.value(),
-                );
+                let part = |part: usize| signals::<T, W>(row, part * padded + at);
+                let north = rotated(part(0), part(1), phase.value());
+                let south = rotated(part(2), part(3), phase.value());
                 let (bin, mirror) = phase.bins();
-                fold(octets, bin, mirror, m == 0, &north, &south);
+                fold(bins, bin, mirror, m == 0, &north, &south);
                 phase.advance();
             }
-            forward(length, octets, used, lines, scratch);
-            for (pixel, octet) in north.chunks_exact_mut(lanes.signals).zip(octets.iter()) {
-                store(&mut pixel[at..], &octet.im, used);
+            forward(length, bins, used, lines, scratch);
+            for (pixel, bin) in north.chunks_exact_mut(lanes.signals).zip(bins.iter()) {
+                store(&mut pixel[at..], &bin[1], used);
             }
             if pair.has_south {
-                for (pixel, octet) in south.chunks_exact_mut(lanes.signals).zip(octets.iter()) {
-                    store(&mut pixel[at..], &octet.re, used);
+                for (pixel, bin) in south.chunks_exact_mut(lanes.signals).zip(bins.iter()) {
+                    store(&mut pixel[at..], &bin[0], used);
                 }
             }
         }
@@ -229,40 +240,51 @@ impl<T: Sample> WithSimd for RingAdjoint<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
+        match width(self.lanes.signals) {
+            1 => self.run::<1>(),
+            2 => self.run::<2>(),
+            4 => self.run::<4>(),
+            _ => self.run::<OCTET>(),
+        }
+    }
+}
+
+impl<T: Sample> RingAdjoint<'_, T> {
+    #[inline(always)]
+    fn run<const W: usize>(self) {
         let Self { rings, pair, lanes, orders, rows, north, south, buffer } = self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
-        let RingBuffer { octets, lines, scratch } = buffer;
-        let octets = &mut octets[..n];
+        let RingBuffer { bins, lines, scratch } = buffer;
+        let bins = &mut bins.as_chunks_mut::<W>().0.as_chunks_mut::<2>().0[..n];
         let padded = lanes.signals_padded;
         let half = T::narrow(0.5);
-        for at in (0..lanes.signals).step_by(OCTET) {
-            let used = OCTET.min(lanes.signals - at);
-            for (octet, pixel) in octets.iter_mut().zip(north.chunks_exact(lanes.signals)) {
-                octet.re = load(&pixel[at..], used);
-                octet.im = [T::zero(); OCTET];
+        for at in (0..lanes.signals).step_by(W) {
+            let used = W.min(lanes.signals - at);
+            for (bin, pixel) in bins.iter_mut().zip(north.chunks_exact(lanes.signals)) {
+                *bin = [load(&pixel[at..], used), [T::zero(); W]];
             }
             if pair.has_south {
-                for (octet, pixel) in octets.iter_mut().zip(south.chunks_exact(lanes.signals)) {
-                    octet.im = load(&pixel[at..], used);
+                for (bin, pixel) in bins.iter_mut().zip(south.chunks_exact(lanes.signals)) {
+                    bin[1] = load(&pixel[at..], used);
                 }
             }
-            forward(length, octets, used, lines, scratch);
+            forward(length, bins, used, lines, scratch);
             let mut phase = Phase::new(length, pair);
             for row in rows.chunks_exact_mut(4 * padded).take(orders) {
                 let (bin, mirror) = phase.bins();
-                let (z, w) = (&octets[bin], &octets[mirror]);
-                let parts: [[T; OCTET]; 4] = [
-                    std::array::from_fn(|i| half * (z.re[i] + w.re[i])),
-                    std::array::from_fn(|i| half * (z.im[i] - w.im[i])),
-                    std::array::from_fn(|i| half * (z.im[i] + w.im[i])),
-                    std::array::from_fn(|i| half * (w.re[i] - z.re[i])),
+                let ([z_re, z_im], [w_re, w_im]) = (&bins[bin], &bins[mirror]);
+                let parts: [[T; W]; 4] = [
+                    std::array::from_fn(|i| half * (z_re[i] + w_re[i])),
+                    std::array::from_fn(|i| half * (z_im[i] - w_im[i])),
+                    std::array::from_fn(|i| half * (z_im[i] + w_im[i])),
+                    std::array::from_fn(|i| half * (w_re[i] - z_re[i])),
                 ];
                 let (cos, sin) = phase.value();
                 let (north_re, north_im) = rotated(parts[0], parts[1], (cos, -sin));
                 let (south_re, south_im) = rotated(parts[2], parts[3], (cos, -sin));
                 for (part, values) in [north_re, north_im, south_re, south_im].iter().enumerate() {
-                    row[part * padded + at..][..OCTET].copy_from_slice(values);
+                    row[part * padded + at..][..W].copy_from_slice(values);
                 }
                 phase.advance();
             }
@@ -271,24 +293,24 @@ impl<T: Sample> WithSimd for RingAdjoint<'_, T> {
 }
 
 #[inline(always)]
-fn octet<T: Sample>(row: &[T], at: usize) -> [T; OCTET] {
-    row[at..][..OCTET].try_into().expect("eight signals")
+fn signals<T: Sample, const W: usize>(row: &[T], at: usize) -> [T; W] {
+    row[at..][..W].try_into().expect("as many signals")
 }
 
 #[inline(always)]
-fn load<T: Sample>(pixel: &[T], used: usize) -> [T; OCTET] {
-    if used == OCTET {
-        return octet(pixel, 0);
+fn load<T: Sample, const W: usize>(pixel: &[T], used: usize) -> [T; W] {
+    if used == W {
+        return signals(pixel, 0);
     }
-    let mut values = [T::zero(); OCTET];
+    let mut values = [T::zero(); W];
     values[..used].copy_from_slice(&pixel[..used]);
     values
 }
 
 #[inline(always)]
-fn store<T: Sample>(pixel: &mut [T], values: &[T; OCTET], used: usize) {
-    if used == OCTET {
-        pixel[..OCTET].copy_from_slice(values);
+fn store<T: Sample, const W: usize>(pixel: &mut [T], values: &[T; W], used: usize) {
+    if used == W {
+        pixel[..W].copy_from_slice(values);
     } else {
         pixel[..used].copy_from_slice(&values[..used]);
     }
@@ -296,13 +318,13 @@ fn store<T: Sample>(pixel: &mut [T], values: &[T; OCTET], used: usize) {
 
 /// (re + i·im)(cos + i·sin).
 #[inline(always)]
-fn rotated<T: Sample>(
-    re: [T; OCTET],
-    im: [T; OCTET],
+fn rotated<T: Sample, const W: usize>(
+    re: [T; W],
+    im: [T; W],
     (cos, sin): (T, T),
-) -> ([T; OCTET], [T; OCTET]) {
+) -> ([T; W], [T; W]) {
     let (mut out_re, mut out_im) = (re, im);
-    for i in 0..OCTET {
+    for i in 0..W {
         out_re[i] = re[i].fused(cos, -(im[i] * sin));
         out_im[i] = re[i].fused(sin, im[i] * cos);
     }
@@ -311,29 +333,29 @@ fn rotated<T: Sample>(
 
 /// Adds order m ≥ 0 and its mirror −m, real and imaginary parts exchanged.
 #[inline(always)]
-fn fold<T: Sample>(
-    octets: &mut [Octet<T>],
+fn fold<T: Sample, const W: usize>(
+    bins: &mut [Bin<T, W>],
     bin: usize,
     mirror: usize,
     zeroth: bool,
-    (n_re, n_im): &([T; OCTET], [T; OCTET]),
-    (s_re, s_im): &([T; OCTET], [T; OCTET]),
+    (n_re, n_im): &([T; W], [T; W]),
+    (s_re, s_im): &([T; W], [T; W]),
 ) {
-    let target = &mut octets[bin];
+    let [re, im] = &mut bins[bin];
     if zeroth {
-        for i in 0..OCTET {
-            target.im[i] = target.im[i] + n_re[i];
-            target.re[i] = target.re[i] + s_re[i];
+        for i in 0..W {
+            im[i] = im[i] + n_re[i];
+            re[i] = re[i] + s_re[i];
         }
         return;
     }
-    for i in 0..OCTET {
-        target.im[i] = target.im[i] + (n_re[i] - s_im[i]);
-        target.re[i] = target.re[i] + (n_im[i] + s_re[i]);
+    for i in 0..W {
+        im[i] = im[i] + (n_re[i] - s_im[i]);
+        re[i] = re[i] + (n_im[i] + s_re[i]);
     }
-    let target = &mut octets[mirror];
-    for i in 0..OCTET {
-        target.im[i] = target.im[i] + (n_re[i] + s_im[i]);
-        target.re[i] = target.re[i] + (s_re[i] - n_im[i]);
+    let [re, im] = &mut bins[mirror];
+    for i in 0..W {
+        im[i] = im[i] + (n_re[i] + s_im[i]);
+        re[i] = re[i] + (s_re[i] - n_im[i]);
     }
 }

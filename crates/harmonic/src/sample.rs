@@ -3,6 +3,7 @@
 use crate::legendre::{Adjoint, Forward};
 use crate::recurrence::RINGS;
 use crate::ring::{RingAdjoint, RingSynthesis};
+use crate::shared_kernels::SharedKernels;
 use pulp::{Arch, Simd, WithSimd};
 use std::fmt::Debug;
 
@@ -36,7 +37,7 @@ impl<T> Panel<'_, T> {
 }
 
 /// Sums of table rows times coefficient rows, in registers.
-pub trait Kernels: Copy + Send + Sync + 'static {
+pub trait Kernels: SharedKernels + Copy + Send + Sync + 'static {
     /// Row lengths are multiples of this.
     const PAD: usize;
 

@@ -165,6 +165,12 @@ fn pullbacks_are_the_real_transposes() {
             plan.synthesis_pullback(&map, &mut back, &mut scratch);
             let size = field.iter().zip(&map).map(|(a, b)| (a * b).abs()).sum::<f64>();
             assert!((dot(&field, &map) - dot(&gradient, &back)).abs() <= 1e-13 * size);
+            // Must fail: one number off by 1e-4 of the peak.
+            if size > 0.0 {
+                let at = plan.modes().index(lmax, lmax) * plan.components() * 4;
+                back[at] += 1e-4 * peak(&back);
+                assert!((dot(&field, &map) - dot(&gradient, &back)).abs() > 1e-13 * size);
+            }
         }
     }
 }
@@ -191,13 +197,36 @@ fn engines_threads_and_batches_agree() {
         let (map_steps, back_steps) = run(&steps);
         assert!(worst(&map, &map_steps) <= 1e-14 * peak(&map));
         assert!(worst(&back, &back_steps) <= 1e-14 * peak(&back));
+        for threads in [1, 2, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let found = pool.install(|| run(&steps));
+            assert_eq!((&map_steps, &back_steps), (&found.0, &found.1), "threads change no bit");
+        }
         assert_eq!((map_steps, back_steps), run(&serial), "threads change no bit");
-        // A map alone equals the same map in a batch.
+        // A map alone, by rings as lanes, equals the same map in a batch.
         let one: Vec<f64> = alm.iter().skip(2).step_by(5).copied().collect();
         let mut alone = vec![0.0; tables.map_len(1)];
         tables.synthesis(&one, &mut alone, &mut tables.scratch(1));
         let member: Vec<f64> = map.iter().skip(2).step_by(5).copied().collect();
         assert!(worst(&alone, &member) <= 1e-14 * peak(&map));
+        let mut back_alone = vec![0.0; tables.alm_len(1)];
+        tables.adjoint_synthesis(&member, &mut back_alone, &mut tables.scratch(1));
+        let back_member: Vec<f64> = back.iter().skip(2).step_by(5).copied().collect();
+        // Another order of summation over rings.
+        let error = worst(&back_alone, &back_member) / peak(&back);
+        assert!(error <= 1e-13, "nside {nside}: {error:e}");
+        // Must fail: one coefficient off by 1e-4 of the peak.
+        let mut off = alm.clone();
+        let at = (tables.modes().index(lmax / 2, 1) * tables.components() * 2) * 5 + 2;
+        off[at] += 1e-4 * peak(&alm);
+        let mut scratch = steps.scratch(5);
+        let mut moved = vec![0.0; map.len()];
+        steps.synthesis(&off, &mut moved, &mut scratch);
+        assert!(worst(&map, &moved) > 1e-14 * peak(&map));
+        let moved: Vec<f64> = moved.iter().skip(2).step_by(5).copied().collect();
+        assert!(worst(&alone, &moved) > 1e-14 * peak(&map));
+        back_alone[at / 5] += 1e-4 * peak(&back);
+        assert!(worst(&back_alone, &back_member) > 1e-13 * peak(&back));
     }
 }
 

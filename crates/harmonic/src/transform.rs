@@ -149,7 +149,7 @@ impl<T: Sample> Plan<T> {
     fn rows_from_alm(&self, alm: &[T], scratch: &mut Scratch<T>) {
         let Scratch { lanes, rows, pool, .. } = scratch;
         let lanes = *lanes;
-        let chunk = self.pairs.len() * lanes.pair();
+        let chunk = self.order_stride(lanes);
         let orders = 0..self.modes.mmax() + 1;
         let cut = |rows, range: &Range<usize>, middle: usize| {
             <[T]>::split_at_mut(rows, (middle - range.start) * chunk)
@@ -168,7 +168,7 @@ impl<T: Sample> Plan<T> {
     fn map_from_rows(&self, map: &mut [T], scratch: &mut Scratch<T>) {
         let Scratch { lanes, rows, pool, .. } = scratch;
         let (lanes, rows) = (*lanes, &rows[..]);
-        let stride = self.pairs.len() * lanes.pair();
+        let stride = self.order_stride(lanes);
         let (north, south) = map.split_at_mut(self.northern_pixels() * lanes.signals);
         split(
             self.serial(),
@@ -188,7 +188,7 @@ impl<T: Sample> Plan<T> {
                             rings: &self.rings,
                             pair: self.pairs[at],
                             lanes,
-                            orders: self.legendre.m_end(at),
+                            orders: self.m_ends[at],
                             rows: &rows[at * lanes.pair()..],
                             stride,
                             north,
@@ -205,7 +205,7 @@ impl<T: Sample> Plan<T> {
     fn rows_from_map(&self, map: &[T], scratch: &mut Scratch<T>) {
         let Scratch { lanes, rows, pool, .. } = scratch;
         let lanes = *lanes;
-        let chunk = (self.modes.mmax() + 1) * lanes.pair();
+        let chunk = self.pair_stride(lanes);
         let halves = map.split_at(self.northern_pixels() * lanes.signals);
         split(
             self.serial(),
@@ -226,7 +226,7 @@ impl<T: Sample> Plan<T> {
                             rings: &self.rings,
                             pair: self.pairs[at],
                             lanes,
-                            orders: self.legendre.m_end(at),
+                            orders: self.m_ends[at],
                             rows,
                             north,
                             south,
@@ -242,7 +242,7 @@ impl<T: Sample> Plan<T> {
     fn alm_from_rows(&self, alm: &mut [T], scratch: &mut Scratch<T>, weight: f64) {
         let Scratch { lanes, rows, pool, .. } = scratch;
         let (lanes, rows, weight) = (*lanes, &rows[..], T::narrow(weight));
-        let orders = 0..self.modes.mmax() + 1;
+        let (orders, stride) = (0..self.modes.mmax() + 1, self.pair_stride(lanes));
         let cut = |alm, range: &Range<usize>, middle: usize| {
             let modes = self.modes.column(middle).start - self.modes.column(range.start).start;
             <[T]>::split_at_mut(alm, modes * lanes.row)
@@ -252,7 +252,7 @@ impl<T: Sample> Plan<T> {
                 let (legendre, buffer) = (&self.legendre, &mut buffer.degrees);
                 T::backward(
                     self.arch,
-                    Adjoint { legendre, lanes, m, rows, weight, coefficients, buffer },
+                    Adjoint { legendre, lanes, m, rows, stride, weight, coefficients, buffer },
                 );
             });
         });
