@@ -52,6 +52,7 @@ const LAYERS: &[Layer] = &[
             "skyscat-autodiff",
             "skyscat-healpix",
             "skyscat-num",
+            "skyscat-gpu",
         ],
     ),
     layer(

@@ -3,8 +3,10 @@
 mod compile;
 mod error;
 mod terms;
+mod twins;
 
 pub use error::GpuError;
+pub use twins::{Twin, twins};
 
 use crate::plan::Plan;
 use crate::{Graph, MemoryPlan, Objective, Purpose, Shape, TermValue};
