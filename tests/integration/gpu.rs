@@ -1,6 +1,9 @@
 //! The GPU: devices, and kernels against their CPU twins.
 
 mod device;
+mod loss;
+mod orphans;
+mod twins;
 
 use skyscat_gpu::{Choice, Device, DeviceError};
 use std::sync::{Arc, OnceLock};

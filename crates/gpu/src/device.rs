@@ -159,9 +159,10 @@ impl Device {
                 count: None,
             })
             .collect();
-        let layout = self
-            .device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label,
+            entries: &entries,
+        });
         let arguments = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
@@ -202,11 +203,8 @@ impl Device {
                 resource: resource(bound),
             })
             .collect();
-        let settings = wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &pipeline.layout,
-            entries: &entries,
-        };
+        let settings =
+            wgpu::BindGroupDescriptor { label: None, layout: &pipeline.layout, entries: &entries };
         let bindings = self.checked(|| self.device.create_bind_group(&settings))?;
         Ok(Dispatch { pipeline: pipeline.inner.clone(), bindings, size })
     }

@@ -70,15 +70,21 @@ pub(crate) fn work(op: &Normalise, call: &DeviceCall<'_>) -> DeviceWork<'static>
         true => (Unused, Output),
         false => (Cotangent, Gradient(0)),
     };
-    let bindings =
-        vec![Input(0), Scratch(0), first(), second(), Unused, Unused, cotangent, to];
+    let bindings = vec![Input(0), Scratch(0), first(), second(), Unused, Unused, cotangent, to];
     runs.push(run(call.entry(), 0, bindings, results));
     if !call.is_forward() {
         for i in 1..call.inputs.len() {
             let (offsets, members) = members(op, i - 1, call.inputs[i].channels, &packed);
             let (offsets, members) = (Binding::made(offsets), Binding::made(members));
             let bindings = vec![
-                Input(0), Scratch(0), Unused, Unused, offsets, members, Cotangent, Gradient(i),
+                Input(0),
+                Scratch(0),
+                Unused,
+                Unused,
+                offsets,
+                members,
+                Cotangent,
+                Gradient(i),
             ];
             runs.push(run("along", i, bindings, call.numbers(i)));
         }

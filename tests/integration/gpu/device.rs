@@ -28,10 +28,8 @@ fn a_dispatch_reaches_every_number_whatever_the_size() {
     for count in [1usize, 63, 64, 65, 100_000, 64 * 65_535 + 7] {
         let x: Vec<f32> = (0..count).map(|i| i as f32).collect();
         let source = device.table("source", &x).unwrap();
-        let (target, staging) = (
-            device.storage("target", count).unwrap(),
-            device.staging("staging", count).unwrap(),
-        );
+        let (target, staging) =
+            (device.storage("target", count).unwrap(), device.staging("staging", count).unwrap());
         let sizes = device.uniforms("sizes", &[count as u32, 0, 0, 0]).unwrap();
         let pipeline = device.pipeline(&entry).unwrap();
         let bindings: [Bound<'_>; 3] = [(&sizes).into(), (&source).into(), (&target).into()];

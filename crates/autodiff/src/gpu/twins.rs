@@ -17,6 +17,8 @@ pub struct Twin {
     pub forward: f64,
     /// The same of the gradients.
     pub pullback: f64,
+    /// The largest of both where the CPU works in f32: what rounding alone does.
+    pub mirror: f64,
 }
 
 /// Runs each operator of `graph` alone on what its inputs are at `x`, rounded to f32.
@@ -65,8 +67,7 @@ pub fn twins(
             Ok(Arc::new(alone))
         };
         let run = |absolute: bool| -> Result<(Vec<f64>, Vec<f64>), GpuError> {
-            let mut cpu =
-                Program::<f64>::compile(build(absolute)?, maps, Purpose::Gradient, &par)?;
+            let mut cpu = Program::<f64>::compile(build(absolute)?, maps, Purpose::Gradient, &par)?;
             let sign = |v: f64| if absolute { v.abs() } else { v };
             let x: Vec<f64> = x.iter().map(|&v| sign(f64::from(v))).collect();
             let mut gradient = vec![0.0; x.len()];
@@ -74,30 +75,38 @@ pub fn twins(
             Ok((cpu.output("out").expect("named").1, gradient))
         };
         let (expected, scale) = (run(false)?, run(true)?);
-        let mut gpu = GpuProgram::compile(build(false)?, maps, Purpose::Gradient, device.clone())?;
+        let compare = |output: &[f64], gradient: &[f32]| {
+            let mut pullback = 0.0f64;
+            let mut first = 0;
+            for shape in &shapes {
+                let range = first..first + shape.reals() * maps;
+                first = range.end;
+                let found = gradient[range.clone()].iter().map(|&g| f64::from(g));
+                let (expected, scale) = (&expected.1[range.clone()], &scale.1[range]);
+                pullback = pullback.max(error(found, expected, scale));
+            }
+            (error(output.iter().copied(), &expected.0, &scale.0), pullback)
+        };
         let mut gradient = vec![0.0; x.len()];
+        let mut single = Program::<f32>::compile(build(false)?, maps, Purpose::Gradient, &par)?;
+        single.value_and_gradient(&x, &mut gradient);
+        let mirror = compare(&single.output("out").expect("named").1, &gradient);
+        let mut gpu = GpuProgram::compile(build(false)?, maps, Purpose::Gradient, device.clone())?;
         gpu.value_and_gradient(&x, &mut gradient)?;
         let output = gpu.output("out")?.expect("named").1;
-        let mut pullback = 0.0f64;
-        let mut first = 0;
-        for shape in &shapes {
-            let range = first..first + shape.reals() * maps;
-            first = range.end;
-            let (found, expected) = (&gradient[range.clone()], &expected.1[range.clone()]);
-            pullback = pullback.max(error(found, expected, &scale.1[range]));
-        }
-        let forward = error(&output, &expected.0, &scale.0);
-        twins.push(Twin { operator: operator.name(), node: at, forward, pullback });
+        let output: Vec<f64> = output.into_iter().map(f64::from).collect();
+        let (forward, pullback) = compare(&output, &gradient);
+        let mirror = mirror.0.max(mirror.1);
+        twins.push(Twin { operator: operator.name(), node: at, forward, pullback, mirror });
     }
     Ok(twins)
 }
 
 /// Largest difference in units of ε times the scale.
-fn error(found: &[f32], expected: &[f64], other: &[f64]) -> f64 {
+fn error(found: impl Iterator<Item = f64>, expected: &[f64], other: &[f64]) -> f64 {
     let scale = expected.iter().chain(other).fold(0.0f64, |m, x| m.max(x.abs()));
-    let pairs = found.iter().zip(expected);
-    let worst = pairs.fold(0.0f64, |m, (a, b)| {
-        let difference = (f64::from(*a) - b).abs();
+    let worst = found.zip(expected).fold(0.0f64, |m, (a, b)| {
+        let difference = (a - b).abs();
         if difference.is_nan() { f64::INFINITY } else { m.max(difference) }
     });
     if worst == 0.0 { 0.0 } else { worst / (scale * f64::from(f32::EPSILON)) }
