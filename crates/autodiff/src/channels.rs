@@ -50,8 +50,12 @@ impl Operator for Channels {
         let x = call.inputs[0];
         let (first, count) = self.place(x, call.lanes);
         let (from, to) = call.ends();
-        let sizes =
-            [("rows", x.rows), ("width", x.width() * call.lanes), ("first", first), ("count", count)];
+        let sizes = [
+            ("rows", x.rows),
+            ("width", x.width() * call.lanes),
+            ("first", first),
+            ("count", count),
+        ];
         let run = ("channels", call.entry());
         Some(DeviceWork::one(Run::new(run, &sizes, vec![from, to], x.rows * count)))
     }
