@@ -1,6 +1,8 @@
 //! The Rust face of a WGSL module: its source, workgroup sizes, uniform structs.
 
-use naga::{AddressSpace, Handle, Module, ScalarKind, StructMember, Type, TypeInner};
+use naga::{
+    AddressSpace, Handle, Module, ScalarKind, StorageAccess, StructMember, Type, TypeInner,
+};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -17,6 +19,7 @@ pub(crate) struct Face {
     constant: String,
     shown: String,
     entries: Vec<(String, [u32; 3])>,
+    bindings: Vec<&'static str>,
     mirrors: Vec<Mirror>,
 }
 
@@ -35,6 +38,7 @@ impl Face {
             constant: stem.to_uppercase(),
             shown: shown.to_owned(),
             entries: entries.map(|e| (e.name.clone(), e.workgroup_size)).collect(),
+            bindings: bindings(shown, module)?,
             mirrors,
         })
     }
@@ -46,7 +50,7 @@ impl Face {
 
     /// Rust text; `file` is where the source is read from when it is compiled.
     pub(crate) fn text(&self, file: &Path) -> String {
-        let Self { constant, shown, entries, mirrors } = self;
+        let Self { constant, shown, entries, bindings, mirrors } = self;
         let mut text = format!(
             "/// Source of `{shown}`.\npub const {constant}: &str = include_str!({:?});\n\n",
             file.display().to_string()
@@ -61,7 +65,15 @@ impl Face {
         for (name, size) in entries {
             let _ = write!(text, "Entry {{ name: {name:?}, workgroup: {size:?} }}, ");
         }
-        text += "],\n};\n\n";
+        let bindings: Vec<String> = bindings.iter().map(|b| format!("Access::{b}")).collect();
+        let members = mirrors.iter().flat_map(|m| &m.members);
+        let members: Vec<String> = members.map(|(_, name, _)| format!("{name:?}")).collect();
+        let _ = write!(
+            text,
+            "],\n    bindings: &[{}],\n    uniforms: &[{}],\n}};\n\n",
+            bindings.join(", "),
+            members.join(", ")
+        );
         mirrors.iter().for_each(|mirror| text += &mirror.text());
         text
     }
@@ -94,6 +106,29 @@ impl Mirror {
         }
         text + "\n"
     }
+}
+
+/// How each binding of group 0 is used, in the order of their numbers.
+fn bindings(shown: &str, module: &Module) -> Result<Vec<&'static str>, String> {
+    let mut found = Vec::new();
+    for (_, variable) in module.global_variables.iter() {
+        let Some(place) = &variable.binding else { continue };
+        let access = match variable.space {
+            AddressSpace::Uniform => "Uniform",
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => "Write",
+            _ => "Read",
+        };
+        found.push(((place.group, place.binding), access));
+    }
+    found.sort_unstable();
+    let expected = (0..found.len() as u32).map(|at| (0, at));
+    if !found.iter().map(|(place, _)| *place).eq(expected) {
+        return Err(format!("{shown}: bindings must be 0, 1, 2, … of group 0"));
+    }
+    if found.first().is_none_or(|(_, access)| *access != "Uniform") {
+        return Err(format!("{shown}: binding 0 must be the sizes, a uniform"));
+    }
+    Ok(found.into_iter().map(|(_, access)| access).collect())
 }
 
 fn mirror(shown: &str, module: &Module, ty: Handle<Type>) -> Result<Mirror, String> {

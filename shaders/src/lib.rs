@@ -18,8 +18,8 @@
 //! assert!(CONVOLVE.contains("fn pullback"));
 //! let sizes = ConvolveSizes { pixels: 3072, channels: 1, orientations: 4, maps: 16 };
 //! assert_eq!(size_of_val(&sizes), 16);
-//! let names: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
-//! assert_eq!(names, ["convolve", "modulus"]);
+//! assert!(KERNELS.iter().any(|kernel| kernel.name == "modulus"));
+//! assert_eq!(skyscat_shaders::kernel("convolve").unwrap().uniforms[0], "pixels");
 //! ```
 
 /// A validated WGSL file.
@@ -31,6 +31,26 @@ pub struct Kernel {
     pub source: &'static str,
     /// Its compute entry points.
     pub entries: &'static [Entry],
+    /// How each binding of group 0 is used, from number 0 on, which is the uniform.
+    pub bindings: &'static [Access],
+    /// Members of the uniform struct, 32-bit numbers, in order.
+    pub uniforms: &'static [&'static str],
+}
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Sizes.
+    Uniform,
+    /// Numbers that it reads.
+    Read,
+    /// Numbers that it reads and writes.
+    Write,
+}
+
+/// The kernel of a name.
+pub fn kernel(name: &str) -> Option<&'static Kernel> {
+    KERNELS.iter().find(|kernel| kernel.name == name)
 }
 
 impl Kernel {
@@ -60,14 +80,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kernel_runs_forward_and_back() {
+    fn every_kernel_has_workgroups_of_64_and_at_most_eight_buffers() {
         for kernel in KERNELS {
-            for name in ["forward", "pullback"] {
-                let entry = kernel.entry(name).unwrap_or_else(|| panic!("{}", kernel.name));
+            assert!(!kernel.entries.is_empty(), "{}", kernel.name);
+            for entry in kernel.entries {
                 // The invocation index of the sources counts on 64 in x.
-                assert_eq!(entry.workgroup, [64, 1, 1], "{} {name}", kernel.name);
+                assert_eq!(entry.workgroup, [64, 1, 1], "{} {}", kernel.name, entry.name);
             }
             assert_eq!(kernel.entry("no such entry"), None);
+            assert_eq!(kernel.bindings[0], Access::Uniform, "{}", kernel.name);
+            // What every adapter allows beside the uniform.
+            assert!(kernel.bindings.len() <= 9, "{}", kernel.name);
         }
     }
 

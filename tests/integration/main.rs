@@ -3,6 +3,7 @@
 mod autodiff;
 mod covariance;
 mod emulator;
+mod gpu;
 mod harmonic;
 mod healpix;
 mod io;

@@ -1,5 +1,6 @@
 //! A scale and a shift for each row and channel: standardisation and its inverse.
 
+use crate::device::{Binding, DeviceCall, DeviceWork, Run};
 use crate::kernel::{Forward, Keeps, Kernel, Operator, Pullback, for_rows};
 use crate::{CpuKernel, GraphError, Shape};
 use skyscat_num::{Arch, Real, Simd, Table, WithSimd};
@@ -46,6 +47,16 @@ impl Operator for Affine {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let (from, to) = call.ends();
+        let (scale, shift) = (self.scale.get::<f32>(), self.shift.get::<f32>());
+        Some(DeviceWork::one(Run::new(
+            ("affine", call.entry()),
+            &[("numbers", self.len), ("maps", call.lanes)],
+            vec![Binding::numbers(scale), Binding::numbers(shift), from, to],
+            self.len * call.lanes,
+        )))
     }
 }
 

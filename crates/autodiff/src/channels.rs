@@ -1,5 +1,6 @@
 //! Some neighbouring channels of a field.
 
+use crate::device::{DeviceCall, DeviceWork, Run};
 use crate::kernel::{Forward, Keeps, Kernel, Operator, Pullback};
 use crate::{CpuKernel, GraphError, Shape};
 use skyscat_num::Real;
@@ -44,6 +45,19 @@ impl Operator for Channels {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let x = call.inputs[0];
+        let (first, count) = self.place(x, call.lanes);
+        let (from, to) = call.ends();
+        let sizes = [
+            ("rows", x.rows),
+            ("width", x.width() * call.lanes),
+            ("first", first),
+            ("count", count),
+        ];
+        let run = ("channels", call.entry());
+        Some(DeviceWork::one(Run::new(run, &sizes, vec![from, to], x.rows * count)))
     }
 }
 

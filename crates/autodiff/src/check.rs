@@ -1,12 +1,14 @@
 //! Checks that every operator must pass: adjoints and central differences.
 
+#[cfg(feature = "gpu")]
+pub use crate::gpu::{Twin, twins};
 use crate::{Graph, GraphError, Operator, Program, Purpose, Shape, Stat, Term};
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;
 
 /// A fixed linear functional of one statistic.
 #[derive(Debug)]
-struct Functional(Vec<f64>);
+pub(crate) struct Functional(pub(crate) Vec<f64>);
 
 impl Term for Functional {
     fn name(&self) -> &str {

@@ -1,5 +1,6 @@
 //! What an operator is: shapes, and a forward and a pullback kernel.
 
+use crate::device::{DeviceCall, DeviceWork};
 use crate::{GraphError, Shape};
 use rayon::prelude::*;
 use skyscat_num::Real;
@@ -44,6 +45,10 @@ pub trait Operator: Debug + Send + Sync {
     }
     /// The kernels for the CPU.
     fn cpu(&self) -> &dyn CpuKernel;
+    /// What a GPU does for this call; `None` for an operator that has no GPU kernel.
+    fn gpu(&self, _call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        None
+    }
 
     /// A shape error of this operator.
     fn refuse(&self, given: &[Shape], allowed: &str) -> GraphError {

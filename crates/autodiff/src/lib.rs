@@ -12,11 +12,15 @@
 //!
 //! What it is not: an autodiff of scalar code, or a tensor library. Use it when
 //! you have a statistic of maps and want its gradient. It depends on
-//! `skyscat-num`, rayon and argmin; it knows neither spheres nor files.
+//! `skyscat-num`, rayon and argmin; it knows neither spheres nor files. With the
+//! feature `gpu` the same graph compiles to a `GpuProgram` too.
 
 mod affine;
 mod channels;
 pub mod check;
+pub mod device;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod graph;
 mod kernel;
 mod optimise;
@@ -27,6 +31,8 @@ mod term;
 
 pub use affine::Affine;
 pub use channels::Channels;
+#[cfg(feature = "gpu")]
+pub use gpu::{GpuError, GpuProgram};
 pub use graph::{Graph, GraphError, Node, Shape};
 pub use kernel::{
     CpuKernel, Field, Forward, JointPullback, Keeps, Kernel, Operator, Precision, Pullback,

@@ -47,6 +47,7 @@ pub(crate) enum Step {
 }
 
 /// Steps in order, and the buffer of each node's value and gradient.
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) value: Vec<Option<usize>>,

@@ -1,5 +1,6 @@
 //! Single-channel fields side by side, with their rows in a new order.
 
+use crate::device::{Binding, DeviceCall, DeviceWork, Run};
 use crate::kernel::{Forward, Keeps, Kernel, Operator, Pullback};
 use crate::{CpuKernel, GraphError, Shape};
 use rayon::prelude::*;
@@ -51,6 +52,26 @@ impl Operator for Stack {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let rows = self.order.len();
+        let run = |channel, order, from, to| {
+            let sizes = [
+                ("rows", rows),
+                ("channels", call.inputs.len()),
+                ("channel", channel),
+                ("maps", call.lanes),
+            ];
+            let bindings = vec![Binding::indices(order), from, to];
+            Run::new(("stack", call.entry()), &sizes, bindings, rows * call.lanes)
+        };
+        if !call.is_forward() {
+            let (from, to) = call.ends();
+            return Some(DeviceWork::one(run(call.which(), &self.home, from, to)));
+        }
+        let inputs = 0..call.inputs.len();
+        let runs = inputs.map(|i| run(i, &self.order, Binding::Input(i), Binding::Output));
+        Some(DeviceWork { runs: runs.collect(), scratch: Vec::new() })
     }
 }
 

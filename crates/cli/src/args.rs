@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// What a file holds: ordering, Nside, channels, units, missing pixels
     #[command(after_help = INFO_EXAMPLES)]
     Info(InfoArgs),
+    /// Which GPUs there are, what they allow and how fast their memory is
+    #[command(after_help = DEVICES_EXAMPLES)]
+    Devices(DevicesArgs),
     /// Write a commented configuration file with every key
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
@@ -264,6 +267,18 @@ pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) common: Common,
 }
+
+#[derive(Args)]
+pub(crate) struct DevicesArgs {
+    /// Do not measure copies
+    #[arg(long)]
+    pub(crate) no_measure: bool,
+}
+
+const DEVICES_EXAMPLES: &str = "\
+Examples:
+  skyscat devices
+  skyscat emulate --config run.toml --precision f32 --device gpu:NAME";
 
 const INFO_EXAMPLES: &str = "\
 Examples:

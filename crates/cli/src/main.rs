@@ -8,6 +8,7 @@
 
 mod args;
 mod choices;
+mod devices;
 mod emulate;
 mod gaussian;
 mod info;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Gaussian(args) => gaussian::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Devices(args) => devices::run(&args),
         Command::Plot(args) => plot::run(args),
     };
     match result {

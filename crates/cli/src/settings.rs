@@ -151,6 +151,11 @@ pub(crate) struct EmulateSection {
     /// iterations; 0 never does [default: 0; 0.001 if no number is given]
     #[arg(long, value_name = "FRACTION", num_args = 0..=1, default_missing_value = "0.001")]
     pub(crate) plateau: Option<f64>,
+    /// Where loss and gradient are computed: auto, cpu, gpu or gpu:NAME, with a part of a
+    /// name of `skyscat devices`. A GPU works in f32; auto takes one made of hardware if
+    /// --precision is f32 [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
     /// Iterations between saves of the running batch; 0 never saves [default: 50]
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,
@@ -386,6 +391,7 @@ pub(crate) fn defaults() -> Settings {
             memory: Some(20),
             precision: Some(PrecisionWord::F64),
             plateau: Some(0.0),
+            device: Some("auto".to_owned()),
             checkpoint_every: Some(50),
             ..EmulateSection::default()
         },

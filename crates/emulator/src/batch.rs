@@ -6,7 +6,7 @@ use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{Error, Executor, KV, State, TerminationReason};
 use ndarray::Array3;
 use skyscat_autodiff::{
-    Descent, DescentState, Lbfgs, LbfgsConfig, Program, TermHistory, TermValue,
+    Descent, DescentState, Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -109,8 +109,8 @@ pub(crate) struct Ended {
 /// Iterations over which a plateau is judged.
 const PLATEAU_WINDOW: usize = 50;
 
-pub(crate) fn descend<T: Precision>(
-    program: Program<T>,
+pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
+    program: O,
     start: Start,
     settings: &Settings,
     progress: Arc<dyn Progress>,

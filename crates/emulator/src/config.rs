@@ -276,6 +276,10 @@ pub enum EmulatorError {
     /// The graph.
     #[error(transparent)]
     Graph(#[from] skyscat_autodiff::GraphError),
+    /// The graph on a GPU.
+    #[cfg(feature = "gpu")]
+    #[error(transparent)]
+    Gpu(#[from] skyscat_autodiff::GpuError),
     /// The descent.
     #[error("batch {batch}: {reason}")]
     Descent {

@@ -4,7 +4,7 @@ use crate::batch::{Batch, Precision, Progress, SavedDescent, Settings, Start, de
 use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
 use crate::{BatchId, BatchPlan, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
-use skyscat_autodiff::{Program, Purpose};
+use skyscat_autodiff::{Graph, Objective, Program, Purpose};
 use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
 use skyscat_scattering::{CoefficientTable, Kind, Orientation, Scattering, Selection};
@@ -150,13 +150,33 @@ impl Emulator {
     /// # Errors
     /// [`EmulatorError::Graph`] if the settings leave no term.
     pub fn program<T: Precision>(&self, id: BatchId) -> Result<Program<T>, EmulatorError> {
+        let graph = self.graph(id)?;
+        Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
+    }
+
+    /// The same on a GPU, in f32.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`]; [`EmulatorError::Gpu`] if it does not fit.
+    #[cfg(feature = "gpu")]
+    pub fn gpu_program(
+        &self,
+        id: BatchId,
+        device: &Arc<skyscat_gpu::Device>,
+    ) -> Result<skyscat_autodiff::GpuProgram, EmulatorError> {
+        let (graph, batch) = (self.graph(id)?, self.config.batch);
+        let device = device.clone();
+        Ok(skyscat_autodiff::GpuProgram::compile(graph, batch, Purpose::Gradient, device)?)
+    }
+
+    /// Statistics and loss of a batch.
+    fn graph(&self, id: BatchId) -> Result<Arc<Graph>, EmulatorError> {
         let mut stat = StatGraph::build(&self.parts())?;
         for (block, stats) in stat.blocks.iter().zip(&self.stats) {
             stats.add_terms(&mut stat.graph, block, &self.config.loss, id.target)?;
         }
         stat.graph.clear_outputs();
-        let graph = Arc::new(stat.graph);
-        Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
+        Ok(Arc::new(stat.graph))
     }
 
     /// What a batch takes in precision `T`.
@@ -259,8 +279,33 @@ impl Emulator {
         saved: Option<SavedDescent>,
         progress: Arc<dyn Progress>,
     ) -> Result<Batch, EmulatorError> {
-        let program = self.program::<T>(id)?;
-        let expected = program.variables();
+        self.drive::<T, _>(id, self.program::<T>(id)?, saved, progress)
+    }
+
+    /// As [`Emulator::run`] in f32, with loss and gradient on a GPU.
+    ///
+    /// # Errors
+    /// As [`Emulator::run`]; [`EmulatorError::Gpu`] if the program does not fit on the
+    /// device.
+    #[cfg(feature = "gpu")]
+    pub fn run_on_gpu(
+        &self,
+        id: BatchId,
+        saved: Option<SavedDescent>,
+        progress: Arc<dyn Progress>,
+        device: &Arc<skyscat_gpu::Device>,
+    ) -> Result<Batch, EmulatorError> {
+        self.drive::<f32, _>(id, self.gpu_program(id, device)?, saved, progress)
+    }
+
+    fn drive<T: Precision, O: Objective<Vec<T>> + Send>(
+        &self,
+        id: BatchId,
+        program: O,
+        saved: Option<SavedDescent>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Batch, EmulatorError> {
+        let expected = self.channels.len() * self.nside().npix() * self.config.batch;
         let start = match saved {
             None => Start::At(variables(self.start(id)?.view())),
             Some(saved) => {
@@ -281,7 +326,7 @@ impl Emulator {
             plateau: self.config.plateau,
             par: self.par.clone(),
         };
-        let ended = descend(program, start, &settings, progress)?;
+        let ended = descend::<T, O>(program, start, &settings, progress)?;
         let shape = (self.channels.len(), self.nside().npix(), self.config.batch);
         let x = Array3::from_shape_vec(shape, ended.x).expect("as many as variables");
         let maps = self.standardiser.undo(x.view().permuted_axes([2, 0, 1]));

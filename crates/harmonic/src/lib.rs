@@ -44,6 +44,7 @@ mod spectra_operator;
 mod transform;
 
 mod arrays;
+mod device;
 mod gaussian;
 mod spectra;
 

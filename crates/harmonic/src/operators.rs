@@ -1,6 +1,8 @@
 //! Transforms as operators of a graph.
 
+use crate::device::DeviceTables;
 use crate::{HarmonicError, Modes, Plan, Sample, Scratch};
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run, Word};
 use skyscat_autodiff::{CpuKernel, Forward, GraphError, Keeps, Operator, Pullback, Shape};
 use skyscat_healpix::Nside;
 use skyscat_num::Real;
@@ -53,6 +55,7 @@ pub struct Analysis {
     modes: Modes,
     single: Engine<f32>,
     double: Engine<f64>,
+    tables: OnceLock<DeviceTables>,
 }
 
 impl Analysis {
@@ -65,7 +68,8 @@ impl Analysis {
         let plan = Plan::<f64>::new(nside, lmax, spin)?;
         let (components, modes) = (plan.components(), plan.modes());
         double.plan.set(plan).expect("set once");
-        Ok(Self { nside, lmax, spin, components, modes, single: Engine::default(), double })
+        let (single, tables) = (Engine::default(), OnceLock::new());
+        Ok(Self { nside, lmax, spin, components, modes, single, double, tables })
     }
 
     fn forward<T: Sample + Real>(&self, engine: &Engine<T>, call: Forward<'_, T>) {
@@ -108,6 +112,51 @@ impl Operator for Analysis {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let make = || DeviceTables::new(self.nside, self.modes, self.spin);
+        let tables = self.tables.get_or_init(make);
+        let rings = 4 * self.nside.get() - 1;
+        let pixels = self.nside.npix();
+        let uniforms = [
+            ("rings", Word::Count(rings)),
+            ("lmax", Word::Count(self.lmax)),
+            ("modes", Word::Count(self.modes.len())),
+            ("components", Word::Count(self.components)),
+            ("spin", Word::Count(self.spin)),
+            ("pixels", Word::Count(pixels)),
+            ("maps", Word::Count(call.lanes)),
+            ("weight", Word::Number(4.0 * std::f64::consts::PI / pixels as f64)),
+        ];
+        let run = |entry, [from, to]: [Binding<'static>; 2], numbers: usize| Run {
+            kernel: "analysis",
+            entry,
+            uniforms: uniforms.to_vec(),
+            bindings: vec![
+                Binding::indices(&tables.rings),
+                Binding::indices(&tables.modes),
+                Binding::indices(&tables.homes),
+                Binding::numbers(&tables.trig),
+                Binding::numbers(&tables.legendre),
+                from,
+                Binding::Scratch(0),
+                to,
+            ],
+            invocations: numbers * self.components * call.lanes,
+        };
+        use Binding::{Cotangent, Gradient, Input, Output, Unused};
+        let rows = rings * (self.lmax + 1);
+        let runs = match call.is_forward() {
+            true => vec![
+                run("rings_forward", [Input(0), Unused], rows),
+                run("forward", [Unused, Output], self.modes.len()),
+            ],
+            false => vec![
+                run("pullback", [Cotangent, Unused], rows),
+                run("rings_pullback", [Unused, Gradient(0)], pixels),
+            ],
+        };
+        Some(DeviceWork { runs, scratch: vec![2 * rows * self.components * call.lanes] })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Angular power spectra as an operator of a graph.
 
 use crate::{Modes, SpectrumPower};
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -63,6 +64,17 @@ impl SpectraOperator {
                     *out += scale * if one { root(re, a, b, k, i == j) } else { re };
                 }
             }
+        }
+    }
+}
+
+impl SpectrumPower {
+    /// What `spectra.wgsl` calls it.
+    fn device_code(self) -> usize {
+        match self {
+            SpectrumPower::One => 1,
+            SpectrumPower::Two => 2,
+            SpectrumPower::SignedRoot => 3,
         }
     }
 }
@@ -150,6 +162,38 @@ impl Operator for SpectraOperator {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let components: usize = call.inputs.iter().map(|s| s.channels).sum();
+        let channels = Self::pairs(components).len();
+        let sizes = [
+            ("lmax", self.modes.lmax()),
+            ("modes", self.modes.len()),
+            ("components", components),
+            ("split", call.inputs[0].channels),
+            ("channels", channels),
+            ("maps", call.lanes),
+            ("power", self.power.device_code()),
+            ("towards", call.which()),
+        ];
+        let second = || if call.inputs.len() > 1 { Binding::Input(1) } else { Binding::Unused };
+        let run = |entry, [g, slopes, to]: [Binding<'static>; 3], numbers: usize| {
+            let degrees = self.degrees.iter().flat_map(|&(l, m)| [l, m]).collect();
+            let table = Binding::made(degrees);
+            let bindings = vec![Binding::Input(0), second(), table, g, slopes, to];
+            Run::new(("spectra", entry), &sizes, bindings, numbers * call.lanes)
+        };
+        use Binding::{Cotangent, Gradient, Output, Scratch, Unused};
+        let numbers = (self.modes.lmax() + 1) * channels;
+        if call.is_forward() {
+            return Some(DeviceWork::one(run("forward", [Unused, Unused, Output], numbers)));
+        }
+        let own = self.modes.len() * call.inputs[call.which()].channels;
+        let runs = vec![
+            run("slope", [Cotangent, Scratch(0), Unused], numbers),
+            run("pullback", [Unused, Scratch(0), Gradient(call.which())], own),
+        ];
+        Some(DeviceWork { runs, scratch: vec![numbers * call.lanes] })
     }
 }
 

@@ -16,6 +16,7 @@ mod compute;
 mod config;
 mod describe;
 mod field;
+mod normalise_gpu;
 mod operators;
 mod orientation;
 mod pairs;

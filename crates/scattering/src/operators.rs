@@ -1,9 +1,11 @@
 //! Small operators on coefficients: normalisation and the moments of S0.
 
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, JointPullback, Keeps, Kernel, Operator, Pullback, Shape,
 };
 use skyscat_num::Real;
+use std::borrow::Cow;
 
 /// 1/√p of powers, 0 where there is none.
 #[derive(Debug)]
@@ -27,6 +29,9 @@ impl Operator for InverseRoot {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        Some(DeviceWork::one(Run::elementwise("inverse_root", call)))
     }
 }
 
@@ -94,6 +99,9 @@ impl Operator for Normalise {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        Some(crate::normalise_gpu::work(self, call))
     }
 }
 
@@ -185,6 +193,28 @@ impl Operator for Spread {
     fn cpu(&self) -> &dyn CpuKernel {
         self
     }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let numbers = call.numbers(0);
+        let (error, totals) = match self {
+            Spread::Variance => (0, Binding::Unused),
+            Spread::StandardError(totals) => {
+                let totals = totals.iter().map(|&t| t as f32).collect();
+                (1, Binding::Numbers(Cow::Owned(totals)))
+            }
+        };
+        let sizes = [
+            ("numbers", numbers),
+            ("width", call.inputs[0].width() * call.lanes),
+            ("error", error),
+            ("towards_mean", call.which()),
+        ];
+        let (cotangent, to) = match call.is_forward() {
+            true => (Binding::Unused, Binding::Output),
+            false => (Binding::Cotangent, Binding::Gradient(call.which())),
+        };
+        let bindings = vec![Binding::Input(0), Binding::Input(1), totals, cotangent, to];
+        Some(DeviceWork::one(Run::new(("spread", call.entry()), &sizes, bindings, numbers)))
+    }
 }
 
 impl Kernel for Spread {
@@ -240,6 +270,19 @@ impl Operator for RealProduct {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let (a, b, to) = match call.is_forward() {
+            true => (Binding::Input(0), Binding::Input(1), Binding::Output),
+            false => (
+                Binding::Cotangent,
+                Binding::Input(1 - call.which()),
+                Binding::Gradient(call.which()),
+            ),
+        };
+        let numbers = call.numbers(0);
+        let run = ("real_product", call.entry());
+        Some(DeviceWork::one(Run::new(run, &[("numbers", numbers)], vec![a, b, to], numbers)))
     }
 }
 

@@ -21,7 +21,7 @@
 //! What it is not: code of its own. Use it to depend on everything at once; each
 //! crate can also be used alone. The `emulator` feature (default) brings the
 //! whole chain, `validation` (default) the judge; without them only geometry,
-//! transforms, simulation and files are built.
+//! transforms, simulation and files are built. `gpu` adds descents on a GPU.
 
 pub use skyscat_harmonic as harmonic;
 pub use skyscat_healpix as healpix;
@@ -33,6 +33,8 @@ pub use skyscat_sim as sim;
 pub use skyscat_autodiff as autodiff;
 #[cfg(feature = "emulator")]
 pub use skyscat_emulator as emulator;
+#[cfg(feature = "gpu")]
+pub use skyscat_gpu as gpu;
 #[cfg(feature = "emulator")]
 pub use skyscat_scattering as scattering;
 #[cfg(feature = "validation")]

@@ -23,7 +23,7 @@ const LAYERS: &[Layer] = &[
     layer("skyscat-healpix", 1, &["skyscat-num"]),
     layer("skyscat-gpu", 1, &["skyscat-num"]),
     layer("skyscat-shaders", 1, &[]),
-    layer("skyscat-autodiff", 2, &["skyscat-num", "skyscat-gpu"]),
+    layer("skyscat-autodiff", 2, &["skyscat-num", "skyscat-gpu", "skyscat-shaders"]),
     layer(
         "skyscat-wavelet",
         3,
@@ -52,6 +52,7 @@ const LAYERS: &[Layer] = &[
             "skyscat-autodiff",
             "skyscat-healpix",
             "skyscat-num",
+            "skyscat-gpu",
         ],
     ),
     layer(

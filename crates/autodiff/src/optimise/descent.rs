@@ -174,7 +174,11 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
     ) -> Result<(DescentState<V>, Option<KV>), Error> {
         if let Some(x) = state.start.take() {
             let objective = problem.problem.as_mut().expect("the executor holds the problem");
-            let lbfgs = self.par.install(|| Lbfgs::start(self.config, x, objective))?;
+            let started = self.par.install(|| Lbfgs::start(self.config, x, objective));
+            if let Some(failure) = objective.failure() {
+                return Err(Error::msg(failure));
+            }
+            let lbfgs = started?;
             state.record(lbfgs.value, objective.report());
             state.lbfgs = Some(lbfgs);
         }
@@ -196,6 +200,10 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         Ok(match stop {
             None => (state, None),
             Some(stop) => {
+                let objective = problem.problem.as_ref().expect("held");
+                if let Some(failure) = objective.failure() {
+                    return Err(Error::msg(failure));
+                }
                 let reason = TerminationReason::SolverExit(format!("{stop:?}"));
                 (state.terminate_with(reason), None)
             }

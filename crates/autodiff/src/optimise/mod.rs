@@ -41,4 +41,8 @@ pub trait Objective<V> {
     fn report(&self) -> &[TermValue] {
         &[]
     }
+    /// Why the last value is not finite, if the objective knows more than that.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }

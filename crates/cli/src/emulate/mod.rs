@@ -9,13 +9,14 @@ pub(crate) use resolve::{check_count, check_words, emulator_config, resolve_for}
 
 use crate::args::EmulateArgs;
 use crate::choices::PrecisionWord;
+use crate::devices::{self, Chosen};
 use crate::input::Inputs;
 use crate::place::{self, Place};
 use crate::settings::Settings;
 use crate::{Ending, interrupt, output, say};
 use anyhow::{Context, Result, ensure};
 use follow::{Bar, Follower};
-use skyscat::emulator::{Batch, BatchId, Emulator, Schedule};
+use skyscat::emulator::{Batch, BatchId, Emulator, SavedDescent, Schedule};
 use skyscat::num::{Par, Seed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     inputs.say_assumptions(quiet);
     resolve_for(&mut settings, inputs.maps.n_maps())?;
     let config = emulator_config(&settings)?;
+    let device = devices::open(&mut settings.emulate)?;
     let interrupted = interrupt::flag()?;
     let par = Par::new(settings.run.threads.expect("has a default"))?;
     let seed = Seed(asked.seed);
@@ -55,7 +57,7 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     };
     let work = Work::open(&place, stamp, resume, overwrite)?;
     let schedule = emulator.schedule(asked.count);
-    let job = Job { settings, place, inputs, emulator, schedule, work, interrupted, quiet };
+    let job = Job { settings, place, inputs, emulator, schedule, work, interrupted, quiet, device };
     job.introduce(asked.count);
     let work = job.work.clone();
     let ended = job.run(overwrite);
@@ -76,6 +78,7 @@ struct Job {
     work: Work,
     interrupted: Arc<AtomicBool>,
     quiet: bool,
+    device: Chosen,
 }
 
 impl Job {
@@ -93,6 +96,7 @@ impl Job {
             self.settings.emulate.target.expect("resolved"),
             self.settings.emulate.standardise.expect("resolved"),
         ));
+        say::note(&self.device.sentence);
         if let Ok(left_out) = self.emulator.left_out()
             && !left_out.is_empty()
         {
@@ -154,10 +158,7 @@ impl Job {
         if self.interrupted.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        let batch = match self.settings.emulate.precision.expect("has a default") {
-            PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower.clone())?,
-            PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower.clone())?,
-        };
+        let batch = self.descend(id, saved, follower.clone())?;
         if let Some(saved) = &batch.interrupted {
             follower.save_state(saved).context("the interrupted batch")?;
             return Ok(None);
@@ -166,6 +167,22 @@ impl Job {
         self.work.finish(&done)?;
         bar.say(&done.line());
         Ok(Some(done))
+    }
+
+    fn descend(
+        &self,
+        id: BatchId,
+        saved: Option<SavedDescent>,
+        follower: Arc<Follower>,
+    ) -> Result<Batch> {
+        #[cfg(feature = "gpu")]
+        if let Some(device) = &self.device.gpu {
+            return Ok(self.emulator.run_on_gpu(id, saved, follower, device)?);
+        }
+        Ok(match self.settings.emulate.precision.expect("has a default") {
+            PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower)?,
+            PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower)?,
+        })
     }
 
     fn finish(&self, batch: Batch, seconds: f64) -> Result<Finished> {

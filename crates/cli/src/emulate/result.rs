@@ -158,6 +158,7 @@ fn report(job: &Job, batches: &Batches) -> Result<String> {
     let worst = batches.values().flat_map(|done| done.matches.iter().map(|(_, v)| *v));
     let report = serde_json::json!({
         "program": format!("skyscat {}", output::VERSION),
+        "device": job.device.name,
         "seed": stamp.seed,
         "config_sha256": stamp.config_sha256()?,
         "input_sha256": stamp.input_sha256,

@@ -1,6 +1,7 @@
 //! The real binary, run as a user runs it.
 
 mod bad_input;
+mod devices;
 mod emulate;
 mod measure;
 mod simulate;

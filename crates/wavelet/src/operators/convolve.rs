@@ -1,6 +1,7 @@
 //! All oriented wavelets of one scale applied to real fields.
 
 use crate::stencil::Stencil;
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -47,6 +48,31 @@ impl Operator for Convolve {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let x = call.inputs[0];
+        let stencil = &*self.stencil;
+        let (from, to) = call.ends();
+        let sizes = [
+            ("pixels", x.rows),
+            ("channels", x.channels),
+            ("orientations", stencil.orientations),
+            ("maps", call.lanes),
+        ];
+        let (pattern, entries, results) = match call.is_forward() {
+            true => (&stencil.forward, Binding::Unused, stencil.orientations),
+            false => (&stencil.backward, Binding::indices(&stencil.backward_entry), 1),
+        };
+        let bindings = vec![
+            Binding::indices(&pattern.offsets),
+            Binding::indices(&pattern.columns),
+            entries,
+            Binding::numbers(stencil.weights.get::<f32>()),
+            from,
+            to,
+        ];
+        let invocations = call.numbers(0) * results;
+        Some(DeviceWork::one(Run::new(("convolve", call.entry()), &sizes, bindings, invocations)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A real sparse matrix applied to every channel: smoothing, degrading, upgrading.
 
 use crate::stencil::{Pattern, Sparse};
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -41,6 +42,25 @@ impl Operator for Gather {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let width = call.inputs[0].width() * call.lanes;
+        let matrix = &*self.matrix;
+        let (pattern, weights) = match call.is_forward() {
+            true => (&matrix.forward, &matrix.weights),
+            false => (&matrix.backward, &matrix.backward_weights),
+        };
+        let (from, to) = call.ends();
+        let bindings = vec![
+            Binding::indices(&pattern.offsets),
+            Binding::indices(&pattern.columns),
+            Binding::numbers(weights.get::<f32>()),
+            from,
+            to,
+        ];
+        let sizes = [("rows", pattern.rows()), ("width", width)];
+        let run = ("gather", call.entry());
+        Some(DeviceWork::one(Run::new(run, &sizes, bindings, pattern.rows() * width)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::stencil::Masks;
 use rayon::prelude::*;
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -65,6 +66,37 @@ impl Operator for MaskedMean {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let x = call.inputs[0];
+        let (rows, width) = (x.rows, x.width() * call.lanes);
+        let (masks, chunk) = (self.masks.masks, chunk_rows(rows));
+        let parts = rows.div_ceil(chunk);
+        let sizes = [
+            ("rows", rows),
+            ("width", width),
+            ("masks", masks),
+            ("chunk", chunk),
+            ("parts", parts),
+            ("power", if self.power == Power::One { 1 } else { 2 }),
+            ("padding0", 0),
+            ("padding1", 0),
+        ];
+        let run = |entry, ends: [Binding<'static>; 4], invocations| {
+            let weights = Binding::numbers(self.masks.weights.get::<f32>());
+            let bindings = std::iter::once(weights).chain(ends).collect();
+            Run::new(("mean", entry), &sizes, bindings, invocations)
+        };
+        use Binding::{Cotangent, Gradient, Input, Output, Scratch, Unused};
+        if !call.is_forward() {
+            let source = if self.power == Power::One { Unused } else { Input(0) };
+            let ends = [source, Cotangent, Unused, Gradient(0)];
+            return Some(DeviceWork::one(run("pullback", ends, rows * width)));
+        }
+        let block = masks * width;
+        let sums = run("forward", [Input(0), Unused, Scratch(0), Unused], parts * block);
+        let tree = run("finish", [Unused, Unused, Scratch(0), Output], block);
+        Some(DeviceWork { runs: vec![sums, tree], scratch: vec![parts * block] })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Operators on each pixel alone: modulus, conjugate product, signed root.
 
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run, Word};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -53,6 +54,25 @@ impl Operator for Modulus {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let numbers = call.inputs[0].rows * call.inputs[0].channels;
+        let (cotangent, to) = match call.is_forward() {
+            true => (Binding::Unused, Binding::Output),
+            false => (Binding::Cotangent, Binding::Gradient(0)),
+        };
+        Some(DeviceWork::one(Run {
+            kernel: "modulus",
+            entry: call.entry(),
+            uniforms: vec![
+                ("numbers", Word::Count(numbers)),
+                ("maps", Word::Count(call.lanes)),
+                ("epsilon2", Word::Number(self.epsilon * self.epsilon)),
+                ("padding", Word::Count(0)),
+            ],
+            bindings: vec![Binding::Input(0), cotangent, to],
+            invocations: numbers * call.lanes,
+        }))
     }
 }
 
@@ -153,6 +173,27 @@ impl Operator for ConjugateProduct {
     fn cpu(&self) -> &dyn CpuKernel {
         self
     }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let numbers = call.inputs[0].rows * call.inputs[0].channels;
+        // Forward conj(b)·a; towards A g·B; towards B conj(g)·A.
+        let (first, second, to) = match call.is_forward() {
+            true => (Binding::Input(1), Binding::Input(0), Binding::Output),
+            false => (
+                Binding::Cotangent,
+                Binding::Input(1 - call.which()),
+                Binding::Gradient(call.which()),
+            ),
+        };
+        let conjugate = usize::from(call.is_forward() || call.which() == 1);
+        let sizes =
+            [("numbers", numbers), ("maps", call.lanes), ("conjugate", conjugate), ("padding", 0)];
+        Some(DeviceWork::one(Run::new(
+            ("conjugate_product", call.entry()),
+            &sizes,
+            vec![first, second, to],
+            numbers * call.lanes,
+        )))
+    }
 }
 
 impl Kernel for ConjugateProduct {
@@ -237,6 +278,9 @@ impl Operator for SignedRoot {
     fn cpu(&self) -> &dyn CpuKernel {
         self
     }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        Some(DeviceWork::one(Run::elementwise("signed_root", call)))
+    }
 }
 
 impl Kernel for SignedRoot {
@@ -281,6 +325,13 @@ impl Operator for RealPart {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let numbers = call.inputs[0].rows * call.inputs[0].channels;
+        let (from, to) = call.ends();
+        let sizes = [("numbers", numbers), ("maps", call.lanes)];
+        let run = ("real_part", call.entry());
+        Some(DeviceWork::one(Run::new(run, &sizes, vec![from, to], numbers * call.lanes)))
     }
 }
 

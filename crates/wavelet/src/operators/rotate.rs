@@ -1,5 +1,6 @@
 //! Orientations counted from a direction that each pixel has of its own.
 
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -68,6 +69,16 @@ impl RotationTable {
         (usize::from(self.shifts[at]), [weights[2 * at], weights[2 * at + 1]])
     }
 
+    /// Shifts as a GPU sees them, `[pixel][group]`.
+    pub(crate) fn shift_binding(&self) -> Binding<'_> {
+        Binding::made(self.shifts.iter().map(|&s| s.into()).collect())
+    }
+
+    /// Weights as a GPU sees them, `[pixel][group][cos², sin²]`.
+    pub(crate) fn weight_binding(&self) -> Binding<'_> {
+        Binding::numbers(self.weights.get::<f32>())
+    }
+
     /// Weight of the input orientation `from` in the output orientation `to`.
     ///
     /// # Panics
@@ -120,6 +131,19 @@ impl Operator for Rotate {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        let x = call.inputs[0];
+        let table = &*self.table;
+        let (from, to) = call.ends();
+        let sizes = [
+            ("pixels", x.rows),
+            ("groups", table.groups),
+            ("orientations", table.orientations),
+            ("width", x.width() / x.channels * call.lanes),
+        ];
+        let bindings = vec![table.shift_binding(), table.weight_binding(), from, to];
+        Some(DeviceWork::one(Run::new(("rotate", call.entry()), &sizes, bindings, call.numbers(0))))
     }
 }
 

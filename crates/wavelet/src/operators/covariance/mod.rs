@@ -1,6 +1,7 @@
 //! All covariances of one scale: moduli are convolved, paired and forgotten, block by
 //! block, so that no convolved modulus is ever stored.
 
+mod gpu;
 mod kernel;
 mod layout;
 mod products;
@@ -10,6 +11,7 @@ mod spread;
 use crate::stencil::{Masks, Stencil};
 use crate::{RotationTable, WaveletError};
 use layout::Layout;
+use skyscat_autodiff::device::{DeviceCall, DeviceWork};
 use skyscat_autodiff::{CpuKernel, GraphError, Keeps, Operator, Shape};
 use std::ops::Range;
 use std::sync::Arc;
@@ -137,6 +139,9 @@ impl Operator for Covariance {
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
+    }
+    fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
+        Some(self.device_work(call))
     }
 }
 

@@ -1,0 +1,186 @@
+//! What an operator asks of a GPU, as plain data that names no device.
+//!
+//! An operator answers a [`DeviceCall`] with [`DeviceWork`]: runs of WGSL kernels, in
+//! order, over its inputs, its output, gradients, tables and scratch. Fields on the
+//! device are f32 in the layout of the CPU, `[row][channel][re, im][lane]`.
+
+use crate::Shape;
+use std::borrow::Cow;
+
+/// What is to be computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DevicePass {
+    /// The output.
+    Forward,
+    /// The gradient towards one input, to be added to.
+    Pullback {
+        /// Which input.
+        which: usize,
+    },
+    /// The gradients towards all inputs, to be added to.
+    Joint,
+}
+
+/// A call of an operator.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceCall<'a> {
+    /// What is to be computed.
+    pub pass: DevicePass,
+    /// Shapes of the inputs for one map.
+    pub inputs: &'a [Shape],
+    /// Maps, padding included.
+    pub lanes: usize,
+}
+
+impl DeviceCall<'_> {
+    /// Numbers of an input, over all maps.
+    pub fn numbers(&self, input: usize) -> usize {
+        self.inputs[input].reals() * self.lanes
+    }
+
+    /// The entry point of a kernel with one for each way.
+    pub fn entry(&self) -> &'static str {
+        match self.pass {
+            DevicePass::Forward => "forward",
+            DevicePass::Pullback { .. } | DevicePass::Joint => "pullback",
+        }
+    }
+
+    /// Whether the output is wanted.
+    pub fn is_forward(&self) -> bool {
+        self.pass == DevicePass::Forward
+    }
+
+    /// What a kernel with one way in and one out reads and writes.
+    pub fn ends<'b>(&self) -> (Binding<'b>, Binding<'b>) {
+        match self.pass {
+            DevicePass::Forward => (Binding::Input(0), Binding::Output),
+            DevicePass::Pullback { which } => (Binding::Cotangent, Binding::Gradient(which)),
+            DevicePass::Joint => (Binding::Cotangent, Binding::Gradient(0)),
+        }
+    }
+
+    /// The input that a pullback is towards; 0 in other passes.
+    pub fn which(&self) -> usize {
+        match self.pass {
+            DevicePass::Pullback { which } => which,
+            _ => 0,
+        }
+    }
+}
+
+/// Everything that an operator does in one call.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceWork<'a> {
+    /// Runs of kernels; each sees what those before it wrote.
+    pub runs: Vec<Run<'a>>,
+    /// Numbers of each piece of scratch, with any content at first.
+    pub scratch: Vec<usize>,
+}
+
+impl<'a> DeviceWork<'a> {
+    /// One run without scratch.
+    pub fn one(run: Run<'a>) -> Self {
+        Self { runs: vec![run], scratch: Vec::new() }
+    }
+}
+
+/// A run of one entry point of a WGSL file.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// Stem of the file in `shaders/wgsl`.
+    pub kernel: &'static str,
+    /// The entry point.
+    pub entry: &'static str,
+    /// Members of its uniform struct, in order, by the names that WGSL gives them.
+    pub uniforms: Vec<(&'static str, Word)>,
+    /// Its bindings after the uniform, in order.
+    pub bindings: Vec<Binding<'a>>,
+    /// How many invocations it needs; the kernel ignores those above.
+    pub invocations: usize,
+}
+
+impl<'a> Run<'a> {
+    /// A run whose uniforms are all counts.
+    pub fn new(
+        (kernel, entry): (&'static str, &'static str),
+        uniforms: &[(&'static str, usize)],
+        bindings: Vec<Binding<'a>>,
+        invocations: usize,
+    ) -> Self {
+        let uniforms = uniforms.iter().map(|&(name, n)| (name, Word::Count(n))).collect();
+        Self { kernel, entry, uniforms, bindings, invocations }
+    }
+
+    /// A run of a kernel over the numbers of one input: its bindings are the input,
+    /// the cotangent and the result.
+    pub fn elementwise(kernel: &'static str, call: &DeviceCall<'_>) -> Self {
+        let (cotangent, to) = match call.is_forward() {
+            true => (Binding::Unused, Binding::Output),
+            false => (Binding::Cotangent, Binding::Gradient(0)),
+        };
+        let bindings = vec![Binding::Input(0), cotangent, to];
+        let numbers = call.numbers(0);
+        Self::new((kernel, call.entry()), &[("numbers", numbers)], bindings, numbers)
+    }
+}
+
+/// A member of a uniform struct.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Word {
+    /// An `u32`.
+    Count(usize),
+    /// An `f32`.
+    Number(f64),
+}
+
+impl Word {
+    /// Its 32 bits.
+    ///
+    /// # Panics
+    /// If a count has more.
+    pub fn bits(self) -> u32 {
+        match self {
+            Word::Count(n) => u32::try_from(n).expect("counts below 2³²"),
+            Word::Number(x) => (x as f32).to_bits(),
+        }
+    }
+}
+
+/// What a kernel sees at a binding.
+#[derive(Clone, Debug)]
+pub enum Binding<'a> {
+    /// An input.
+    Input(usize),
+    /// The output: to be overwritten by a forward pass; in a joint pullback its value.
+    Output,
+    /// ∂L/∂output.
+    Cotangent,
+    /// ∂L/∂input of an input, to be added to.
+    Gradient(usize),
+    /// A piece of scratch.
+    Scratch(usize),
+    /// A table of numbers; borrowed ones are uploaded once for all operators.
+    Numbers(Cow<'a, [f32]>),
+    /// A table of indices; borrowed ones are uploaded once for all operators.
+    Indices(Cow<'a, [u32]>),
+    /// Nothing: this entry point does not look at it.
+    Unused,
+}
+
+impl<'a> Binding<'a> {
+    /// A table that the operator keeps.
+    pub fn numbers(table: &'a [f32]) -> Self {
+        Binding::Numbers(Cow::Borrowed(table))
+    }
+
+    /// A table that the operator keeps.
+    pub fn indices(table: &'a [u32]) -> Self {
+        Binding::Indices(Cow::Borrowed(table))
+    }
+
+    /// A table made for this call.
+    pub fn made(table: Vec<u32>) -> Self {
+        Binding::Indices(Cow::Owned(table))
+    }
+}

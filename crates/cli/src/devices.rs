@@ -1,0 +1,141 @@
+//! `skyscat devices`, and the choice of one for an emulation.
+
+use crate::Ending;
+use crate::args::DevicesArgs;
+use crate::choices::PrecisionWord;
+use crate::settings::EmulateSection;
+use anyhow::{Result, bail};
+
+/// Where loss and gradient are computed.
+pub(crate) struct Chosen {
+    /// The GPU; `None` for the CPU.
+    #[cfg(feature = "gpu")]
+    pub(crate) gpu: Option<std::sync::Arc<skyscat::gpu::Device>>,
+    /// For the report.
+    pub(crate) name: String,
+    /// For the terminal.
+    pub(crate) sentence: String,
+}
+
+impl Chosen {
+    fn cpu(why: &str) -> Self {
+        Self {
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            name: "cpu".to_owned(),
+            sentence: format!("device: the CPU ({why})"),
+        }
+    }
+}
+
+/// The device of a section; what `auto` became is written back to it.
+pub(crate) fn open(section: &mut EmulateSection) -> Result<Chosen> {
+    let word = section.device.clone().expect("has a default");
+    let single = section.precision == Some(PrecisionWord::F32);
+    let chosen = match word.as_str() {
+        "cpu" => Chosen::cpu("as asked"),
+        "auto" if !single => Chosen::cpu("a GPU works in f32, and --precision is f64"),
+        "auto" => automatic(),
+        "gpu" => named(&word)?,
+        name if name.strip_prefix("gpu:").is_some_and(|rest| !rest.is_empty()) => named(&word)?,
+        _ => bail!("--device {word} is not allowed: allowed are auto, cpu, gpu and gpu:NAME"),
+    };
+    // A run goes on where it began, whatever auto would find then.
+    if word == "auto" {
+        let kind = if chosen.name == "cpu" { "cpu" } else { "gpu" };
+        section.device = Some(kind.to_owned());
+    }
+    Ok(chosen)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn automatic() -> Chosen {
+    Chosen::cpu("this program was built without GPUs")
+}
+
+#[cfg(not(feature = "gpu"))]
+fn named(word: &str) -> Result<Chosen> {
+    bail!("--device {word}: this program was built without the feature gpu")
+}
+
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn run(_args: &DevicesArgs) -> Result<Ending> {
+    bail!("this program was built without the feature gpu")
+}
+
+#[cfg(feature = "gpu")]
+pub(crate) use with_gpu::run;
+#[cfg(feature = "gpu")]
+use with_gpu::{automatic, named};
+
+#[cfg(feature = "gpu")]
+mod with_gpu {
+    use super::{Chosen, DevicesArgs, Ending};
+    use crate::say;
+    use anyhow::{Context, Result};
+    use skyscat::gpu::{Adapter, Choice, Device, adapters};
+    use std::sync::Arc;
+
+    /// Numbers of a copy that is measured: 64 MiB.
+    const COPIED: usize = 16 << 20;
+
+    pub(super) fn automatic() -> Chosen {
+        match Device::open(&Choice::Hardware) {
+            Ok(device) => chosen(device),
+            Err(_) => Chosen::cpu("no hardware GPU was found; see skyscat devices"),
+        }
+    }
+
+    pub(super) fn named(word: &str) -> Result<Chosen> {
+        let choice: Choice = word.parse().expect("any text is a choice");
+        Ok(chosen(Device::open(&choice).with_context(|| format!("--device {word}"))?))
+    }
+
+    fn chosen(device: Device) -> Chosen {
+        let Adapter { name, backend, driver, .. } = device.adapter();
+        let name = format!("{name} ({backend}, {driver})");
+        let sentence = format!("device: {name}; loss and gradient in f32");
+        Chosen { gpu: Some(Arc::new(device)), name, sentence }
+    }
+
+    pub(crate) fn run(args: &DevicesArgs) -> Result<Ending> {
+        let list = adapters();
+        if list.is_empty() {
+            say::result("no GPU was found: no driver for Vulkan, Metal or DirectX 12 shows one");
+        }
+        for (number, adapter) in list.iter().enumerate() {
+            if number > 0 {
+                say::result("");
+            }
+            show(adapter, !args.no_measure);
+        }
+        Ok(Ending::Done)
+    }
+
+    fn show(adapter: &Adapter, measure: bool) {
+        let line = |name: &str, value: String| say::result(&format!("{name:<18}{value}"));
+        let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+        let allowed = adapter.allowed;
+        line("device", adapter.name.clone());
+        line("kind", format!("{:?}", adapter.kind).to_lowercase());
+        line("backend", adapter.backend.clone());
+        line("driver", adapter.driver.clone());
+        line("largest buffer", mib(allowed.buffer_bytes));
+        line("seen by a kernel", mib(allowed.binding_bytes));
+        line("buffers a kernel", allowed.storage_buffers.to_string());
+        line("workgroups", format!("{} in a dimension", allowed.workgroups));
+        line("timestamps", if adapter.timestamps { "yes" } else { "no" }.to_owned());
+        if measure {
+            line("copies", bandwidth(adapter));
+        }
+    }
+
+    fn bandwidth(adapter: &Adapter) -> String {
+        let measured = Device::open(&Choice::Named(adapter.name.clone()))
+            .and_then(|device| device.copy_bandwidth(COPIED));
+        match measured {
+            Ok(rate) => format!("{:.1} GB/s, reading and writing counted", rate / 1e9),
+            Err(error) => format!("not measured: {error}"),
+        }
+    }
+}

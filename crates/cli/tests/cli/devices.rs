@@ -1,0 +1,64 @@
+//! Devices: a list, a clear refusal, and emulations on a GPU where there is one.
+
+use crate::Bench;
+use skyscat::gpu::adapters;
+use skyscat::io::read_npy;
+
+const LINE: &str = "emulate --input in.npy --count 3 --seed 3 --batch 3 --steps 3";
+
+#[test]
+fn every_adapter_is_listed() {
+    let said = Bench::new().good("devices --no-measure");
+    let list = adapters();
+    if list.is_empty() {
+        assert!(said.stdout.contains("no GPU was found"), "{}", said.stdout);
+    }
+    for adapter in list {
+        assert!(said.stdout.contains(&adapter.name), "{}", said.stdout);
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_before_any_work() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    bench.refused(&format!("{LINE} --output x.npy --device tpu"), &["tpu", "auto, cpu, gpu"]);
+    let line = format!("{LINE} --output x.npy --device gpu:none-such");
+    bench.refused(&line, &["none-such", "no adapter"]);
+}
+
+#[test]
+fn automatic_means_the_cpu_unless_single_precision_and_hardware() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let said = bench.good(&format!("{LINE} --output a.npy"));
+    assert!(said.stderr.contains("device: the CPU"), "{}", said.stderr);
+    let settings = String::from_utf8(bench.bytes("a.npy.toml")).unwrap();
+    assert!(settings.contains("device = \"cpu\""), "{settings}");
+    let report: serde_json::Value =
+        serde_json::from_slice(&bench.bytes("a.npy.report.json")).unwrap();
+    assert_eq!(report["device"], "cpu");
+}
+
+#[test]
+fn an_emulation_on_a_gpu_is_named_and_repeats_its_bits() {
+    if adapters().is_empty() {
+        assert_ne!(std::env::var("SKYSCAT_REQUIRE_GPU").as_deref(), Ok("1"), "no adapter");
+        return skyscat_tests::skip("an emulation on a GPU", "no adapter");
+    }
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let said = bench.good(&format!("{LINE} --output a.npy --device gpu --precision f32"));
+    assert!(said.stderr.contains("loss and gradient in f32"), "{}", said.stderr);
+    bench.good(&format!("{LINE} --output b.npy --device gpu --precision f32"));
+    assert_eq!(bench.bytes("a.npy"), bench.bytes("b.npy"));
+    let report: serde_json::Value =
+        serde_json::from_slice(&bench.bytes("a.npy.report.json")).unwrap();
+    assert_ne!(report["device"], "cpu");
+    bench.good(&format!("{LINE} --output c.npy --device cpu --precision f64"));
+    let (gpu, cpu) =
+        (read_npy(&bench.path("a.npy")).unwrap(), read_npy(&bench.path("c.npy")).unwrap());
+    let peak = cpu.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let worst = gpu.iter().zip(&cpu).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
+    assert!(worst < 1e-2 * peak, "{worst:e} of {peak:e}");
+}

@@ -1,0 +1,122 @@
+//! Lists of commands, made once and submitted many times.
+
+use crate::{Buffer, Device, DeviceError};
+use std::time::{Duration, Instant};
+
+/// A run of a kernel with its bindings.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) bindings: wgpu::BindGroup,
+    pub(crate) size: [u32; 2],
+}
+
+#[derive(Clone, Debug)]
+enum Command {
+    Dispatch(Dispatch),
+    /// The first numbers of a buffer become 0.
+    Clear(Buffer, u64),
+    Copy {
+        from: (Buffer, u64),
+        to: (Buffer, u64),
+        bytes: u64,
+    },
+}
+
+/// Commands in order; each sees what those before it wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    commands: Vec<Command>,
+}
+
+impl Recording {
+    /// Adds a run of a kernel.
+    pub fn dispatch(&mut self, dispatch: Dispatch) {
+        self.commands.push(Command::Dispatch(dispatch));
+    }
+
+    /// Adds zeroing of the first `numbers` of a buffer.
+    pub fn clear(&mut self, buffer: &Buffer, numbers: usize) {
+        self.commands.push(Command::Clear(buffer.clone(), 4 * numbers as u64));
+    }
+
+    /// Adds a copy of `numbers` between two buffers, from and to these places.
+    pub fn copy(&mut self, from: (&Buffer, usize), to: (&Buffer, usize), numbers: usize) {
+        let place = |(buffer, at): (&Buffer, usize)| (buffer.clone(), 4 * at as u64);
+        let (from, to) = (place(from), place(to));
+        self.commands.push(Command::Copy { from, to, bytes: 4 * numbers as u64 });
+    }
+
+    /// Number of commands.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether there is no command.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+}
+
+impl Device {
+    /// Starts the work of a recording; [`Device::read`] and [`Device::wait`] wait for it.
+    pub fn submit(&self, recording: &Recording) {
+        let label = Some("recording");
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+        let mut rest = recording.commands.as_slice();
+        while let Some(first) = rest.first() {
+            match first {
+                Command::Clear(buffer, bytes) => {
+                    encoder.clear_buffer(&buffer.inner, 0, Some(*bytes));
+                }
+                Command::Copy { from, to, bytes } => {
+                    let (source, target) = (&from.0.inner, &to.0.inner);
+                    encoder.copy_buffer_to_buffer(source, from.1, target, to.1, *bytes);
+                }
+                Command::Dispatch(_) => {
+                    let run = rest.iter().take_while(|c| matches!(c, Command::Dispatch(_))).count();
+                    pass(&mut encoder, &rest[..run]);
+                    rest = &rest[run..];
+                    continue;
+                }
+            }
+            rest = &rest[1..];
+        }
+        self.queue.submit([encoder.finish()]);
+    }
+
+    /// Bytes a second of copies between two buffers of `numbers`, the best of three.
+    ///
+    /// # Errors
+    /// [`DeviceError`] for buffers that do not fit, or a failed device.
+    pub fn copy_bandwidth(&self, numbers: usize) -> Result<f64, DeviceError> {
+        let (a, b) = (self.storage("copied", numbers)?, self.storage("copy", numbers)?);
+        let mut recording = Recording::default();
+        let times = 8;
+        for _ in 0..times {
+            recording.copy((&a, 0), (&b, 0), a.numbers());
+        }
+        let mut best = Duration::MAX;
+        for _ in 0..4 {
+            let start = Instant::now();
+            self.submit(&recording);
+            self.wait()?;
+            best = best.min(start.elapsed());
+        }
+        // Each copy reads and writes.
+        Ok(2.0 * f64::from(times) * a.bytes() as f64 / best.as_secs_f64())
+    }
+}
+
+fn pass(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
+    let settings = wgpu::ComputePassDescriptor { label: None, timestamp_writes: None };
+    let mut pass = encoder.begin_compute_pass(&settings);
+    for command in commands {
+        if let Command::Dispatch(Dispatch { pipeline, bindings, size: [x, y] }) = command {
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, bindings, &[]);
+            pass.dispatch_workgroups(*x, *y, 1);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// A scale and a shift for each row and channel, and the pullback.
+//
+// Twin of `crates/autodiff/src/affine.rs`: one fused multiply-add a number.
+//
+// Layouts, the map innermost: fields [number][map], tables [number].
+
+/// Sizes of one field.
+struct AffineSizes {
+    /// Real numbers a map.
+    numbers: u32,
+    /// Maps of the batch, padding included.
+    maps: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: AffineSizes;
+@group(0) @binding(1) var<storage, read> scale: array<f32>;
+@group(0) @binding(2) var<storage, read> shift: array<f32>;
+@group(0) @binding(3) var<storage, read> source: array<f32>;
+@group(0) @binding(4) var<storage, read_write> destination: array<f32>;
+
+fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
+    return id.x + id.y * groups.x * 64u;
+}
+
+// y = scale·x + shift.
+@compute @workgroup_size(64)
+fn forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let index = flat(id, groups);
+    if index >= sizes.numbers * sizes.maps {
+        return;
+    }
+    let number = index / sizes.maps;
+    destination[index] = fma(scale[number], source[index], shift[number]);
+}
+
+// x gradient += scale · y gradient.
+@compute @workgroup_size(64)
+fn pullback(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let index = flat(id, groups);
+    if index >= sizes.numbers * sizes.maps {
+        return;
+    }
+    destination[index] = fma(scale[index / sizes.maps], source[index], destination[index]);
+}
