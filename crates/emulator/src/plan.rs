@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// How many times the arithmetic floor the kernels take: loads, stores, lanes of maps
 /// that are not there. Measured at Nside 16 (benches/README.md).
-const KERNEL_GAP: f64 = 2.5;
+const KERNEL_GAP: f64 = 3.5;
 
 /// Evaluations for each iteration: line searches seldom need a second one.
 const EVALUATIONS: f64 = 1.04;
