@@ -4,7 +4,7 @@ mod descent;
 mod toys;
 
 use skyscat_autodiff::{
-    Affine, Graph, GraphError, Node, Operator, Program, Purpose, Shape, Stack, check,
+    Affine, Channels, Graph, GraphError, Node, Operator, Program, Purpose, Shape, Stack, check,
 };
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;
@@ -168,6 +168,34 @@ fn an_input_that_no_term_sees_has_no_gradient() {
     program.value_and_gradient(&random("x", 24), &mut gradient);
     assert!(gradient[..12].iter().all(|g| g.is_finite() && *g != 0.0));
     assert!(gradient[12..].iter().all(|g| *g == 0.0));
+}
+
+#[test]
+fn chosen_channels_are_those_asked_for_and_have_an_exact_adjoint() {
+    for shape in [Shape::complex(ROWS, 5), Shape::real(ROWS, 5)] {
+        for maps in [1, 3, 10] {
+            let found = check::adjoint(Arc::new(Channels::new(1..4)), &[shape], maps).unwrap();
+            assert!(found.relative() <= 1e-13, "{shape:?} × {maps}: {found:?}");
+        }
+        let mut graph = Graph::new();
+        let x = graph.input(shape);
+        let (y, other) = (Channels::new(1..4), Channels::new(0..3));
+        let y = graph.apply(y, &[x]).unwrap();
+        graph.output("chosen", y);
+        let other = graph.apply(other, &[x]).unwrap();
+        graph.output("other", other);
+        assert!(graph.apply(Channels::new(3..6), &[x]).is_err());
+        assert!(graph.apply(Channels::new(2..2), &[x]).is_err());
+        let mut program =
+            Program::<f64>::compile(Arc::new(graph), 1, Purpose::Values, &par()).unwrap();
+        let x: Vec<f64> = (0..shape.reals()).map(|i| i as f64).collect();
+        program.evaluate(&x);
+        let part = shape.width() / 5;
+        let rows = x.chunks_exact(shape.width());
+        let expected: Vec<f64> = rows.flat_map(|row| row[part..4 * part].to_vec()).collect();
+        assert_eq!(program.output("chosen").unwrap().1, expected);
+        assert_ne!(program.output("other").unwrap().1, expected, "must fail");
+    }
 }
 
 #[test]
