@@ -3,14 +3,15 @@
 use ndarray::Array2;
 use num_complex::Complex64;
 use skyscat_autodiff::{Graph, Operator, Program, Purpose, Shape, check};
-use skyscat_healpix::Nside;
+use skyscat_healpix::{Nside, Ordering, centre_vectors, local_frame, pix2ang};
 use skyscat_num::Par;
 use skyscat_tests::{complexes, reals, relative_error, relative_error_complex, shared_npz};
 use skyscat_wavelet::{
     ConjugateProduct, Convolve, FilterBank, Frame, Gather, KernelSize, MaskedMean, Masks, Modulus,
     RealPart, Rotate, RotationTable, SignedRoot, Sparse, Stencil, WaveletError, sphere,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::sync::Arc;
 
 fn nside(n: usize) -> Nside {
@@ -95,6 +96,89 @@ fn kernels_are_the_peers_to_1e_12() {
             re.insert(key, re[&key] - 1e-10);
             assert!(stencil_error(&other, &re, &im) > 1e-6, "the frames differ at the equator");
         }
+    }
+}
+
+/// Weights of one pixel by the letter of Appendix A.1, with no symmetry used.
+fn literal_row(nside: Nside, bank: &FilterBank, pixel: usize) -> BTreeMap<(usize, u32), Complex64> {
+    let vectors = centre_vectors(nside, Ordering::Nest);
+    let frame = local_frame(nside, Ordering::Nest, pixel);
+    let (_, phi) = pix2ang(nside, Ordering::Nest, pixel);
+    let n = nside.get() as f64;
+    let (p, p2, least) = match bank.kernel {
+        KernelSize::Three => (FRAC_1_SQRT_2, 1.0, 1e-3),
+        _ => (0.5, 0.5, 2e-4),
+    };
+    let dot = |a: [f64; 3], b: [f64; 3]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let mut row = BTreeMap::new();
+    for l in 0..bank.orientations {
+        let base = l as f64 * PI / bank.orientations as f64;
+        let beta = match bank.frame {
+            Frame::Meridian => base,
+            _ if frame.r[2] >= -1e-15 => base - phi,
+            _ => base - (PI - phi),
+        };
+        let mut weights = Vec::new();
+        for (k, v) in vectors.iter().enumerate() {
+            let (x, y, z) = (dot(*v, frame.e_theta), dot(*v, frame.e_phi), dot(*v, frame.r));
+            let g = (-p2 * n * n * (x * x + y * y + (z - 1.0).powi(2))).exp();
+            if g * g > least {
+                let phase = PI * p * n * (y * beta.cos() - x * beta.sin());
+                weights.push((k as u32, Complex64::from_polar(g, phase)));
+            }
+        }
+        let mean = weights.iter().map(|w| w.1).sum::<Complex64>() / weights.len() as f64;
+        let norm: f64 = weights.iter().map(|w| (w.1 - mean).norm()).sum();
+        row.extend(weights.into_iter().map(|(k, w)| ((l, k), (w - mean) / norm)));
+    }
+    row
+}
+
+/// Largest difference of a stencil from the literal formula.
+fn literal_error(stencil: &Stencil, bank: &FilterBank, nside: Nside) -> f64 {
+    let r = bank.orientations;
+    let mut worst = 0.0f64;
+    for pixel in 0..nside.npix() {
+        let expected = literal_row(nside, bank, pixel);
+        let (columns, weights) = stencil.row(pixel);
+        assert_eq!(expected.len(), columns.len() * r, "the support of pixel {pixel}");
+        for (c, w) in columns.iter().zip(weights.chunks_exact(2 * r)) {
+            for (l, w) in w.chunks_exact(2).enumerate() {
+                worst = worst.max((expected[&(l, *c)] - Complex64::new(w[0], w[1])).norm());
+            }
+        }
+    }
+    worst
+}
+
+#[test]
+fn shared_weights_are_those_of_every_pixel() {
+    for (n, orientations, kernel) in [
+        (1, 4, KernelSize::Three),
+        (2, 4, KernelSize::Five),
+        (8, 4, KernelSize::Three),
+        (4, 6, KernelSize::Three),
+        (4, 2, KernelSize::Three),
+        (4, 5, KernelSize::Three),
+    ] {
+        // A phase is below 6 and turns with an angle that is rounded to 2π ε: 38 ε; the
+        // coordinates in it are rounded to some 2 ε and count πpn times: 9 n ε. A weight is
+        // below 1, less a mean of such, over a norm above 1.
+        let bound = 2.0 * (38.0 + 9.0 * n as f64) * f64::EPSILON;
+        for frame in [Frame::Centre, Frame::Meridian] {
+            let bank = FilterBank { kernel, orientations, frame };
+            let stencil = sphere::wavelets(nside(n), &bank).unwrap();
+            let error = literal_error(&stencil, &bank, nside(n));
+            assert!(error <= bound, "{bank:?} at nside {n}: {error:e}");
+            let even = orientations % 2 == 0;
+            let whole = stencil.entries() / stencil.stored_entries();
+            assert_eq!(whole, if even || frame == Frame::Meridian { 4 } else { 1 });
+        }
+        // Must fail: the other frame, whose orientations turn otherwise.
+        let bank = FilterBank { kernel, orientations, frame: Frame::Centre };
+        let stencil = sphere::wavelets(nside(n), &bank).unwrap();
+        let other = FilterBank { frame: Frame::Meridian, ..bank };
+        assert!(literal_error(&stencil, &other, nside(n)) > 1e-3);
     }
 }
 

@@ -148,7 +148,7 @@ impl FilterBank {
 }
 
 /// Heights below this are on the equator.
-const EQUATOR: f64 = 1e-15;
+pub(crate) const EQUATOR: f64 = 1e-15;
 
 /// What can be wrong with a filter bank or its tables.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

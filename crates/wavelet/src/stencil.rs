@@ -1,7 +1,8 @@
 //! Tables that operators read: oriented stencils, sparse matrices and masks.
 
 use crate::WaveletError;
-use skyscat_num::Table;
+use skyscat_num::{Real, Table};
+use std::sync::OnceLock;
 
 /// Rows of a sparse matrix: which entries belong to a row, and their columns.
 #[derive(Clone, Debug, Default)]
@@ -45,31 +46,117 @@ impl Pattern {
 }
 
 /// Complex weights of R oriented wavelets on one support a pixel.
+///
+/// Pixels that a rotation by quarter turns about the poles carries into each other have
+/// the same weights, but for which orientation is which; those may stand once in the
+/// table ([`Stencil::turned`]), in a quarter of the memory.
 #[derive(Debug)]
 pub struct Stencil {
     pub(crate) forward: Pattern,
     pub(crate) backward: Pattern,
+    /// For each entry of `backward`, where its weights stand.
     pub(crate) backward_entry: Vec<u32>,
     /// `[entry][orientation][re, im]`.
     pub(crate) weights: Table,
     pub(crate) orientations: usize,
+    /// For each row, the entry of the table where its weights begin.
+    first: Vec<u32>,
+    /// For each row, the quarter turns that its orientations are ahead of the table's.
+    turns: Vec<u8>,
+    /// For each number of quarter turns, which orientation one of the table is.
+    targets: [Vec<Turned>; 4],
+    expanded: OnceLock<Expanded>,
+}
+
+/// What a row of the table stands for at a turned pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turned {
+    pub(crate) orientation: usize,
+    /// Whether the weights are conjugated.
+    pub(crate) conjugate: bool,
+}
+
+/// Rows that share no weights, for devices.
+#[derive(Debug)]
+pub(crate) struct Expanded {
+    /// `[entry][orientation][re, im]`, in the order of the forward entries.
+    pub(crate) weights: Vec<f32>,
+    /// For each backward entry, the forward one.
+    pub(crate) backward_entry: Vec<u32>,
+}
+
+/// A row of a stencil that takes its weights from another.
+#[derive(Clone, Debug)]
+pub(crate) struct TurnedRow {
+    /// Columns, in the order of the entries whose weights they take.
+    pub(crate) columns: Vec<u32>,
+    /// Which row of weights.
+    pub(crate) weights: usize,
+    /// Quarter turns ahead of it.
+    pub(crate) turns: u8,
 }
 
 impl Stencil {
     /// A square stencil from rows of (column, weights of all orientations as
     /// re, im pairs).
     pub fn new(orientations: usize, rows: &[Vec<(u32, Vec<f64>)>]) -> Self {
-        let mut forward = Pattern { offsets: vec![0], columns: Vec::new() };
-        let mut weights = Vec::new();
-        for row in rows {
-            for (column, w) in row {
-                forward.columns.push(*column);
-                weights.extend_from_slice(w);
-            }
-            forward.offsets.push(forward.columns.len() as u32);
+        let weights: Vec<Vec<f64>> =
+            rows.iter().map(|row| row.iter().flat_map(|e| e.1.clone()).collect()).collect();
+        let rows = rows.iter().enumerate().map(|(weights, row)| TurnedRow {
+            columns: row.iter().map(|e| e.0).collect(),
+            weights,
+            turns: 0,
+        });
+        Self::turned(orientations, &weights, rows)
+    }
+
+    /// A square stencil whose rows share rows of weights, `[entry][orientation][re, im]`.
+    ///
+    /// Orientation l of the table is l + turns·R/2 at a turned row, and the conjugate of
+    /// orientation l − R is orientation l: a turn by π reverses a wave.
+    pub(crate) fn turned(
+        orientations: usize,
+        weights: &[Vec<f64>],
+        rows: impl Iterator<Item = TurnedRow>,
+    ) -> Self {
+        let per = 2 * orientations;
+        let mut starts = vec![0];
+        for row in weights {
+            starts.push(starts.last().expect("starts with 0") + (row.len() / per) as u32);
         }
-        let (backward, backward_entry) = forward.transpose(rows.len());
-        Self { forward, backward, backward_entry, weights: Table::new(weights), orientations }
+        let mut forward = Pattern { offsets: vec![0], columns: Vec::new() };
+        let (mut first, mut turns) = (Vec::new(), Vec::new());
+        for row in rows {
+            forward.columns.extend(row.columns);
+            forward.offsets.push(forward.columns.len() as u32);
+            first.push(starts[row.weights]);
+            turns.push(row.turns);
+        }
+        let (backward, mut backward_entry) = forward.transpose(first.len());
+        for (entry, &row) in backward_entry.iter_mut().zip(&backward.columns) {
+            *entry = *entry - forward.offsets[row as usize] + first[row as usize];
+        }
+        let targets = std::array::from_fn(|turns| {
+            let target = |l: usize| {
+                let half_turns = 2 * l + turns * orientations;
+                Turned {
+                    orientation: half_turns / 2 % orientations,
+                    conjugate: half_turns / (2 * orientations) % 2 == 1,
+                }
+            };
+            (0..orientations).map(target).collect()
+        });
+        Self {
+            forward,
+            backward,
+            backward_entry,
+            weights: Table::new(weights.concat()),
+            orientations,
+            first,
+            turns,
+            targets,
+            expanded: OnceLock::new(),
+        }
     }
 
     /// Number of pixels.
@@ -77,9 +164,19 @@ impl Stencil {
         self.forward.rows()
     }
 
-    /// Number of stored entries, all orientations counted once.
+    /// Number of entries, all orientations counted once.
     pub fn entries(&self) -> usize {
         self.forward.columns.len()
+    }
+
+    /// Number of entries whose weights are stored: rows may share them.
+    pub fn stored_entries(&self) -> usize {
+        self.weights.get::<f64>().len() / (2 * self.orientations)
+    }
+
+    /// Bytes of columns and weights in double precision.
+    pub(crate) fn bytes(&self) -> f64 {
+        (4 * self.entries() + 16 * self.orientations * self.stored_entries()) as f64
     }
 
     /// Number of orientations.
@@ -88,11 +185,49 @@ impl Stencil {
     }
 
     /// Columns and weights (`[entry][orientation][re, im]`) of a row.
-    pub fn row(&self, row: usize) -> (&[u32], &[f64]) {
-        let range = self.forward.entries(row);
+    pub fn row(&self, row: usize) -> (&[u32], Vec<f64>) {
+        let (columns, weights) = self.table_row::<f64>(row);
+        let mut out = vec![0.0; weights.len()];
         let per = 2 * self.orientations;
-        let weights = &self.weights.get::<f64>()[range.start * per..range.end * per];
-        (&self.forward.columns[range], weights)
+        for (out, w) in out.chunks_exact_mut(per).zip(weights.chunks_exact(per)) {
+            for (w, to) in w.chunks_exact(2).zip(self.turn(row)) {
+                let sign = if to.conjugate { -1.0 } else { 1.0 };
+                out[2 * to.orientation..][..2].copy_from_slice(&[w[0], sign * w[1]]);
+            }
+        }
+        (columns, out)
+    }
+
+    /// Columns of a row and the weights in the table, whose orientation l is the row's
+    /// `turn(row)[l]`.
+    #[inline(always)]
+    pub(crate) fn table_row<T: Real>(&self, row: usize) -> (&[u32], &[T]) {
+        let columns = &self.forward.columns[self.forward.entries(row)];
+        let per = 2 * self.orientations;
+        let first = self.first[row] as usize * per;
+        (columns, &self.weights.get::<T>()[first..first + columns.len() * per])
+    }
+
+    /// What the orientations of the table are at a row.
+    #[inline(always)]
+    pub(crate) fn turn(&self, row: usize) -> &[Turned] {
+        &self.targets[usize::from(self.turns[row])]
+    }
+
+    /// All weights of all rows in single precision, for a device.
+    pub(crate) fn expanded(&self) -> &Expanded {
+        self.expanded.get_or_init(|| {
+            let mut entry: Vec<u32> = Vec::with_capacity(self.entries());
+            let mut weights = Vec::with_capacity(2 * self.orientations * self.entries());
+            for row in 0..self.rows() {
+                weights.extend(self.row(row).1.into_iter().map(|w| w as f32));
+            }
+            for (&at, &row) in self.backward_entry.iter().zip(&self.backward.columns) {
+                let row = row as usize;
+                entry.push(at - self.first[row] + self.forward.offsets[row]);
+            }
+            Expanded { weights, backward_entry: entry }
+        })
     }
 }
 

@@ -8,8 +8,9 @@
 //! w = g exp(iπ p n (Y cos β − X sin β)), made zero-mean over the support, Σ|w| = 1
 //! ```
 
-use crate::bank::{FilterBank, KernelSize, WaveletError};
-use crate::stencil::{Sparse, Stencil};
+use crate::bank::{EQUATOR, FilterBank, Frame, KernelSize, WaveletError};
+use crate::stencil::{Sparse, Stencil, TurnedRow};
+use rayon::prelude::*;
 use skyscat_healpix::{
     LocalFrame, Nside, Ordering, centre_vectors, children, interpolation, local_frame, pix2ang,
     query_disc,
@@ -52,47 +53,90 @@ fn support(
 
 /// The oriented wavelets of one resolution.
 ///
+/// The grid and its local bases repeat after a quarter turn about the poles: in NEST,
+/// base pixels 4k to 4k + 3 are one after the other, pixel by pixel. Where β changes by
+/// whole steps π/R in such a turn, or not at all, one base pixel of four is tabulated.
+///
 /// # Errors
 /// [`WaveletError::Orientations`] if the bank does not hold together.
 pub fn wavelets(nside: Nside, bank: &FilterBank) -> Result<Stencil, WaveletError> {
     bank.check()?;
     let vectors = centre_vectors(nside, Ordering::Nest);
-    let scale = std::f64::consts::PI * bank.kernel.wave_number() * nside.get() as f64;
-    let rows: Vec<Vec<(u32, Vec<f64>)>> = (0..nside.npix())
-        .map(|pixel| {
-            let frame = local_frame(nside, Ordering::Nest, pixel);
-            let (_, phi) = pix2ang(nside, Ordering::Nest, pixel);
-            let members = support(nside, &frame, bank.kernel, &vectors);
-            let mut row: Vec<(u32, Vec<f64>)> =
-                members.iter().map(|m| (m.pixel as u32, Vec::new())).collect();
-            for orientation in 0..bank.orientations {
-                let mut w: Vec<(f64, f64)> = members
-                    .iter()
-                    .map(|m| {
-                        let (zc, zn) = (frame.r[2], vectors[m.pixel][2]);
-                        let beta = bank.angle(orientation, phi, zc, zn);
-                        let phase = scale * (m.y * beta.cos() - m.x * beta.sin());
-                        (m.envelope * phase.cos(), m.envelope * phase.sin())
-                    })
-                    .collect();
-                let count = w.len() as f64;
-                let sum = w.iter().fold((0.0, 0.0), |s, w| (s.0 + w.0, s.1 + w.1));
-                w.iter_mut().for_each(|w| *w = (w.0 - sum.0 / count, w.1 - sum.1 / count));
-                let norm: f64 = w.iter().map(|w| w.0.hypot(w.1)).sum();
-                for (entry, w) in row.iter_mut().zip(&w) {
-                    entry.1.extend([w.0 / norm, w.1 / norm]);
-                }
-            }
-            row
+    let shared = match bank.frame {
+        Frame::Meridian => true,
+        Frame::Centre => bank.orientations.is_multiple_of(2),
+        Frame::Neighbour => false,
+    };
+    let face = nside.npix() / 12;
+    let tabulated = if shared { 3 * face } else { 12 * face };
+    // The row of a pixel in the table, and how many quarter turns it is ahead of it.
+    let place = |pixel: usize| match shared {
+        true => (pixel / (4 * face) * face + pixel % face, pixel / face % 4),
+        false => (pixel, 0),
+    };
+    let rows: Vec<(Vec<usize>, Vec<f64>)> = (0..tabulated)
+        .into_par_iter()
+        .map(|row| {
+            let pixel = if shared { row / face * 4 * face + row % face } else { row };
+            wavelet_row(nside, bank, pixel, &vectors)
         })
         .collect();
-    Ok(Stencil::new(bank.orientations, &rows))
+    let (members, weights): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let rows = (0..nside.npix()).map(|pixel| {
+        let (row, quarters) = place(pixel);
+        let ahead = |p: usize| p / (4 * face) * 4 * face + (p + quarters * face) % (4 * face);
+        let turns = match bank.frame {
+            Frame::Centre if vectors[pixel][2] < -EQUATOR => (4 - quarters) % 4,
+            Frame::Centre => quarters,
+            Frame::Meridian | Frame::Neighbour => 0,
+        };
+        TurnedRow {
+            columns: members[row].iter().map(|&p| ahead(p) as u32).collect(),
+            weights: row,
+            turns: turns as u8,
+        }
+    });
+    Ok(Stencil::turned(bank.orientations, &weights, rows))
+}
+
+/// Columns and weights `[entry][orientation][re, im]` of one pixel.
+fn wavelet_row(
+    nside: Nside,
+    bank: &FilterBank,
+    pixel: usize,
+    vectors: &[[f64; 3]],
+) -> (Vec<usize>, Vec<f64>) {
+    let scale = std::f64::consts::PI * bank.kernel.wave_number() * nside.get() as f64;
+    let frame = local_frame(nside, Ordering::Nest, pixel);
+    let (_, phi) = pix2ang(nside, Ordering::Nest, pixel);
+    let members = support(nside, &frame, bank.kernel, vectors);
+    let mut row = vec![0.0; 2 * bank.orientations * members.len()];
+    for orientation in 0..bank.orientations {
+        let mut w: Vec<(f64, f64)> = members
+            .iter()
+            .map(|m| {
+                let (zc, zn) = (frame.r[2], vectors[m.pixel][2]);
+                let beta = bank.angle(orientation, phi, zc, zn);
+                let phase = scale * (m.y * beta.cos() - m.x * beta.sin());
+                (m.envelope * phase.cos(), m.envelope * phase.sin())
+            })
+            .collect();
+        let count = w.len() as f64;
+        let sum = w.iter().fold((0.0, 0.0), |s, w| (s.0 + w.0, s.1 + w.1));
+        w.iter_mut().for_each(|w| *w = (w.0 - sum.0 / count, w.1 - sum.1 / count));
+        let norm: f64 = w.iter().map(|w| w.0.hypot(w.1)).sum();
+        for (entry, w) in row.chunks_exact_mut(2 * bank.orientations).zip(&w) {
+            entry[2 * orientation..][..2].copy_from_slice(&[w.0 / norm, w.1 / norm]);
+        }
+    }
+    (members.iter().map(|m| m.pixel).collect(), row)
 }
 
 /// The smoothing that goes with the wavelets: weights g/Σg on the same support.
 pub fn smoothing(nside: Nside, size: KernelSize) -> Sparse {
     let vectors = centre_vectors(nside, Ordering::Nest);
     let rows: Vec<Vec<(u32, f64)>> = (0..nside.npix())
+        .into_par_iter()
         .map(|pixel| {
             let frame = local_frame(nside, Ordering::Nest, pixel);
             let members = support(nside, &frame, size, &vectors);

@@ -44,7 +44,7 @@ impl Operator for Convolve {
         (self.stencil.entries() * per_entry) as f64
     }
     fn table_bytes(&self) -> f64 {
-        (self.stencil.entries() * (4 + 16 * self.stencil.orientations)) as f64
+        self.stencil.bytes()
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self
@@ -61,13 +61,13 @@ impl Operator for Convolve {
         ];
         let (pattern, entries, results) = match call.is_forward() {
             true => (&stencil.forward, Binding::Unused, stencil.orientations),
-            false => (&stencil.backward, Binding::indices(&stencil.backward_entry), 1),
+            false => (&stencil.backward, Binding::indices(&stencil.expanded().backward_entry), 1),
         };
         let bindings = vec![
             Binding::indices(&pattern.offsets),
             Binding::indices(&pattern.columns),
             entries,
-            Binding::numbers(stencil.weights.get::<f32>()),
+            Binding::numbers(&stencil.expanded().weights),
             from,
             to,
         ];
@@ -160,13 +160,12 @@ impl<T: Real> Row<'_, T> {
         c: usize,
         out: &mut [T],
     ) {
-        let range = self.stencil.forward.entries(self.pixel);
+        let (pixels, weights) = self.stencil.table_row::<T>(self.pixel);
         let per = 2 * self.stencil.orientations;
-        let weights = &self.stencil.weights.get::<T>()[range.start * per..range.end * per];
         let stride = self.x.stride();
         let zero = T::splat(simd, T::default());
         let mut sum = [[[zero; B]; 2]; N];
-        for (&k, w) in self.stencil.forward.columns[range].iter().zip(weights.chunks_exact(per)) {
+        for (&k, w) in pixels.iter().zip(weights.chunks_exact(per)) {
             let x = T::regs::<S>(&self.x.data[k as usize * stride..][..stride]);
             let x: [T::Reg<S>; B] = std::array::from_fn(|b| x[c + b]);
             for (n, sum) in sum.iter_mut().enumerate() {
@@ -181,13 +180,14 @@ impl<T: Real> Row<'_, T> {
         let registers = T::regs::<S>(&self.x.data[..self.x.lanes]).len();
         let columns = T::regs::<S>(&self.x.data[..stride]).len();
         let out = T::regs_mut::<S>(out);
-        for (n, [re, im]) in sum.iter().enumerate() {
+        let turn = &self.stencil.turn(self.pixel)[l..l + N];
+        for (to, [re, im]) in turn.iter().zip(&sum) {
             for (b, (re, im)) in re.iter().zip(im).enumerate() {
                 // Channel (l, c) holds its real registers, then its imaginary ones.
                 let (channel, lane) = ((c + b) / registers, (c + b) % registers);
-                let at = (l + n) * 2 * columns + channel * 2 * registers + lane;
+                let at = to.orientation * 2 * columns + channel * 2 * registers + lane;
                 out[at] = *re;
-                out[at + registers] = *im;
+                out[at + registers] = if to.conjugate { T::vsub(simd, zero, *im) } else { *im };
             }
         }
     }
@@ -222,11 +222,14 @@ impl<T: Real> WithSimd for BackwardRows<'_, T> {
                 for (&p, &e) in pixels.iter().zip(entries) {
                     let row = T::regs::<S>(&g.data[p as usize * stride..][..stride]);
                     let w = &weights[2 * r * e as usize..][..2 * r];
-                    for l in 0..r {
-                        let at = (l * channels + channel) * 2 * registers + lane;
-                        let (re, im) = (T::splat(simd, w[2 * l]), T::splat(simd, w[2 * l + 1]));
+                    for (w, to) in w.chunks_exact(2).zip(stencil.turn(p as usize)) {
+                        let at = (to.orientation * channels + channel) * 2 * registers + lane;
+                        let (re, im) = (T::splat(simd, w[0]), T::splat(simd, w[1]));
                         sum[0] = T::mul_add(simd, re, row[at], sum[0]);
-                        sum[1] = T::mul_add(simd, im, row[at + registers], sum[1]);
+                        sum[1] = match to.conjugate {
+                            false => T::mul_add(simd, im, row[at + registers], sum[1]),
+                            true => T::neg_mul_add(simd, im, row[at + registers], sum[1]),
+                        };
                     }
                 }
                 *out = T::vadd(simd, sum[0], sum[1]);

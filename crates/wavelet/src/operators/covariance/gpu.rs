@@ -174,13 +174,13 @@ impl<'a> Place<'a> {
                 Binding::indices(&stencil.forward.offsets),
                 Binding::indices(&stencil.forward.columns),
                 Unused,
-                Binding::numbers(stencil.weights.get::<f32>()),
+                Binding::numbers(&stencil.expanded().weights),
             ],
             _ => [
                 Binding::indices(&stencil.backward.offsets),
                 Binding::indices(&stencil.backward.columns),
-                Binding::indices(&stencil.backward_entry),
-                Binding::numbers(stencil.weights.get::<f32>()),
+                Binding::indices(&stencil.expanded().backward_entry),
+                Binding::numbers(&stencil.expanded().weights),
             ],
         };
         let turns = match turn {

@@ -134,8 +134,7 @@ impl Operator for Covariance {
         2.0 * self.second_flops() + (products * self.masks.pixels * self.masks.masks) as f64
     }
     fn table_bytes(&self) -> f64 {
-        let stencil = self.stencil.entries() * (4 + 16 * self.groups());
-        (stencil + 8 * self.masks.pixels * self.masks.masks) as f64
+        self.stencil.bytes() + (8 * self.masks.pixels * self.masks.masks) as f64
     }
     fn cpu(&self) -> &dyn CpuKernel {
         self

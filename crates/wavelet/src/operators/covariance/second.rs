@@ -99,13 +99,12 @@ impl<T: Real> Second<'_, T> {
         (place, z): (Place, &mut [T]),
     ) -> usize {
         let stencil = &self.op.stencil;
-        let range = stencil.forward.entries(row);
+        let (pixels, weights) = stencil.table_row::<T>(row);
         let per = 2 * stencil.orientations;
-        let weights = &stencil.weights.get::<T>()[range.start * per..range.end * per];
         let stride = modulus.stride();
         let zero = T::splat(simd, T::default());
         let mut sum = [[[zero; B]; 2]; N];
-        for (&k, w) in stencil.forward.columns[range].iter().zip(weights.chunks_exact(per)) {
+        for (&k, w) in pixels.iter().zip(weights.chunks_exact(per)) {
             let x = T::regs::<S>(&modulus.data[k as usize * stride..][..stride]);
             let x: [T::Reg<S>; B] = std::array::from_fn(|b| x[c + b]);
             let (w, _) = w[2 * l..2 * (l + N)].as_chunks::<2>();
@@ -119,14 +118,14 @@ impl<T: Real> Second<'_, T> {
             }
         }
         let registers = T::regs::<S>(&modulus.data[..modulus.lanes]).len();
-        for (n, sum) in sum.iter().enumerate() {
-            let out = &mut z[place.at + (l + n) * place.group..][..2 * stride];
+        for (to, [re, im]) in stencil.turn(row)[l..l + N].iter().zip(&sum) {
+            let out = &mut z[place.at + to.orientation * place.group..][..2 * stride];
             let out = T::regs_mut::<S>(out);
-            for (part, sum) in sum.iter().enumerate() {
-                for (b, sum) in sum.iter().enumerate() {
-                    let (channel, lane) = ((c + b) / registers, (c + b) % registers);
-                    out[(2 * channel + part) * registers + lane] = *sum;
-                }
+            for (b, (re, im)) in re.iter().zip(im).enumerate() {
+                let (channel, lane) = ((c + b) / registers, (c + b) % registers);
+                let at = 2 * channel * registers + lane;
+                out[at] = *re;
+                out[at + registers] = if to.conjugate { T::vsub(simd, zero, *im) } else { *im };
             }
         }
         B

@@ -316,18 +316,19 @@ impl Out<'_> {
         let registers = T::regs::<S>(&dz[..self.lanes]).len();
         let zero = T::splat(simd, T::default());
         let mut g = [[[zero; B]; 2]; N];
-        for (n, g) in g.iter_mut().enumerate() {
-            let dz = T::regs::<S>(&dz[(l + n) * self.group..][..2 * r * self.lanes]);
-            for (part, g) in g.iter_mut().enumerate() {
-                for (b, g) in g.iter_mut().enumerate() {
-                    let (channel, lane) = ((c + b) / registers, (c + b) % registers);
-                    *g = dz[(2 * channel + part) * registers + lane];
-                }
+        for (from, [re, im]) in stencil.turn(row)[l..l + N].iter().zip(&mut g) {
+            let dz = T::regs::<S>(&dz[from.orientation * self.group..][..2 * r * self.lanes]);
+            for (b, (re, im)) in re.iter_mut().zip(im).enumerate() {
+                let (channel, lane) = ((c + b) / registers, (c + b) % registers);
+                let at = 2 * channel * registers + lane;
+                *re = dz[at];
+                let part = dz[at + registers];
+                *im = if from.conjugate { T::vsub(simd, zero, part) } else { part };
             }
         }
         let range = stencil.forward.entries(row);
         let per = 2 * stencil.orientations;
-        let weights = &stencil.weights.get::<T>()[range.start * per..range.end * per];
+        let (_, weights) = stencil.table_row::<T>(row);
         let channel = r * self.lanes;
         let stride = op.config.moduli.len() * channel;
         for (&k, w) in op.layout.parts.local[range].iter().zip(weights.chunks_exact(per)) {
