@@ -1,10 +1,11 @@
-//! Project tasks: `cargo xtask test`, `tidy`, `compare`, `reproduce-paper`.
+//! Project tasks: `cargo xtask test`, `tidy`, `bench`, `compare`, `reproduce-paper`.
 //!
 //! What it is: the checks that a change must pass, comparisons with rivals, and the
 //! pipeline of the paper run with the program's own commands. What it is not: a user
 //! of the libraries. It links none of them; it runs cargo and the `skyscat` binary,
 //! as a person would.
 
+mod bench;
 mod cargo;
 mod compare;
 mod reproduce;
@@ -27,6 +28,8 @@ struct Cli {
 enum Task {
     /// Everything a change must pass: format, tidy, clippy, tests, documentation
     Test(test::TestArgs),
+    /// Benchmarks, and with --record a table of them beside their floors
+    Bench(bench::Args),
     /// Speed and accuracy beside those of a rival, run in turn
     Compare(compare::Args),
     /// Layering, sizes of files and functions, where files and devices are named
@@ -39,6 +42,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Compare(args) => compare::run(&args),
         Task::Tidy => tidy::run(),
         Task::ReproducePaper(args) => reproduce::run(&args),

@@ -3,7 +3,7 @@
 use crate::device::{Binding, DeviceCall, DeviceWork, Run};
 use crate::kernel::{Forward, Keeps, Kernel, Operator, Pullback, for_rows};
 use crate::{CpuKernel, GraphError, Shape};
-use skyscat_num::{Arch, Real, Simd, Table, WithSimd};
+use skyscat_num::{Real, Simd, Table, WithSimd, dispatch};
 
 /// y = scale·x + shift, with one scale and shift a row and real number.
 ///
@@ -66,13 +66,16 @@ impl Kernel for Affine {
         let (scale, shift) = (self.scale.get::<T>(), self.shift.get::<T>());
         for_rows(call.output, x.lanes, |first, rows| {
             let count = rows.len() / x.lanes;
-            Arch::new().dispatch(Lines {
-                x: &x.data[first * x.lanes..][..rows.len()],
-                y: rows,
-                scale: &scale[first..][..count],
-                shift: Some(&shift[first..][..count]),
-                lanes: x.lanes,
-            });
+            dispatch::<T, _>(
+                x.lanes,
+                Lines {
+                    x: &x.data[first * x.lanes..][..rows.len()],
+                    y: rows,
+                    scale: &scale[first..][..count],
+                    shift: Some(&shift[first..][..count]),
+                    lanes: x.lanes,
+                },
+            );
         });
     }
 
@@ -80,13 +83,16 @@ impl Kernel for Affine {
         let g = call.cotangent;
         let scale = self.scale.get::<T>();
         for_rows(call.gradient, g.lanes, |first, rows| {
-            Arch::new().dispatch(Lines {
-                x: &g.data[first * g.lanes..][..rows.len()],
-                scale: &scale[first..][..rows.len() / g.lanes],
-                y: rows,
-                shift: None,
-                lanes: g.lanes,
-            });
+            dispatch::<T, _>(
+                g.lanes,
+                Lines {
+                    x: &g.data[first * g.lanes..][..rows.len()],
+                    scale: &scale[first..][..rows.len() / g.lanes],
+                    y: rows,
+                    shift: None,
+                    lanes: g.lanes,
+                },
+            );
         });
     }
 }

@@ -5,7 +5,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Arch, Real, Simd, WithSimd};
+use skyscat_num::{Real, Simd, WithSimd, dispatch};
 
 /// C_ℓ = 1/(2ℓ+1) Σ_{m=−ℓ}^{ℓ} |a_ℓm|^p of every field and pair of fields.
 ///
@@ -207,13 +207,10 @@ impl Kernel for SpectraOperator {
         let components = components(call.inputs);
         let stride = Self::pairs(components.len()).len() * call.inputs[0].lanes;
         for_rows(call.output, stride, |first, rows| {
-            Arch::new().dispatch(Degrees {
-                op: self,
-                components: &components,
-                first,
-                rows,
-                stride,
-            });
+            dispatch::<T, _>(
+                call.inputs[0].lanes,
+                Degrees { op: self, components: &components, first, rows, stride },
+            );
         });
     }
 
@@ -241,7 +238,10 @@ impl Kernel for SpectraOperator {
         for_rows(call.gradient, stride, |first, rows| {
             let (components, which) = (&*components, call.which);
             let slopes = (slopes, g.stride());
-            Arch::new().dispatch(Rows { op: self, components, which, first, rows, slopes, one });
+            dispatch::<T, _>(
+                g.lanes,
+                Rows { op: self, components, which, first, rows, slopes, one },
+            );
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers, lanes, sums, threads and randomness: what every layer of skyscat shares.
 //!
 //! * [`Real`] is `f32` or `f64`, with the SIMD registers that a kernel needs.
+//! * [`dispatch`] runs a kernel with the registers of this machine that fit.
 //! * [`Table`] holds constants once, in the precision that is asked for.
 //! * [`tree_sum`] and [`chunk_rows`] make sums whose bits do not depend on the
 //!   number of threads.
@@ -12,6 +13,7 @@
 //! kernel or an operator for this workspace. It depends on pulp, rayon and the
 //! rand crates, and on no other crate of skyscat.
 
+mod arch;
 mod ceilings;
 mod par;
 mod real;
@@ -19,6 +21,7 @@ mod seed;
 mod sum;
 mod table;
 
+pub use arch::dispatch;
 pub use ceilings::Ceilings;
 pub use par::{Par, ParError};
 pub use pulp::{Arch, Simd, WithSimd};

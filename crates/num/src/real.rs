@@ -15,8 +15,8 @@ mod sealed {
 ///
 /// Fields keep the map index innermost, padded to [`Real::LANES`], so that one
 /// register always holds the same pixel of several maps. A kernel is written
-/// once over `S: Simd` and run through [`pulp::Arch::dispatch`], which picks
-/// the widest instruction set of the machine at run time.
+/// once over `S: Simd` and run through [`crate::dispatch`], which picks the
+/// instruction set at run time.
 pub trait Real:
     sealed::Sealed
     + Copy
@@ -34,7 +34,8 @@ pub trait Real:
     + AddAssign
     + 'static
 {
-    /// Maps are padded to a multiple of this: 64 bytes, one AVX-512 register.
+    /// Maps are padded to a multiple of this: 32 bytes, one AVX2 register. Wider
+    /// registers are used where a row is a whole number of them.
     const LANES: usize;
     /// "f32" or "f64".
     const NAME: &'static str;
@@ -151,7 +152,7 @@ macro_rules! real {
 
 real!(
     f32,
-    16,
+    8,
     "f32",
     f32s,
     as_simd_f32s,
@@ -170,7 +171,7 @@ real!(
 );
 real!(
     f64,
-    8,
+    4,
     "f64",
     f64s,
     as_simd_f64s,

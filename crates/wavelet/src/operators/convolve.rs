@@ -5,7 +5,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Arch, Real, Simd, WithSimd};
+use skyscat_num::{Real, Simd, WithSimd, dispatch};
 use std::sync::Arc;
 
 /// (I⋆ψ_l)(i) = Σ_k w_{ikl} I_k for every orientation l and every channel.
@@ -83,7 +83,7 @@ impl Kernel for Convolve {
         let stride = 2 * orientations * x.stride();
         for_rows(call.output, stride, |first, rows| {
             let job = ForwardRows { stencil: &self.stencil, x, first, rows };
-            Arch::new().dispatch(job);
+            dispatch::<T, _>(x.lanes, job);
         });
     }
 
@@ -92,7 +92,7 @@ impl Kernel for Convolve {
         let g = call.cotangent;
         for_rows(call.gradient, channels * g.lanes, |first, rows| {
             let job = BackwardRows { stencil: &self.stencil, g, channels, first, rows };
-            Arch::new().dispatch(job);
+            dispatch::<T, _>(g.lanes, job);
         });
     }
 }
@@ -140,7 +140,7 @@ impl<T: Real> Row<'_, T> {
         let registers = T::regs::<S>(&self.x.data[..self.x.lanes]).len();
         let columns = self.x.stride() / (self.x.lanes / registers);
         let mut c = 0;
-        while c + 2 <= columns {
+        while S::REGISTER_COUNT >= 32 && c + 2 <= columns {
             self.columns::<S, N, 2>(simd, l, c, out);
             c += 2;
         }

@@ -5,7 +5,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Arch, Real, Simd, WithSimd};
+use skyscat_num::{Real, Simd, WithSimd, dispatch};
 use std::sync::Arc;
 
 /// y_i = Σ_k m_{ik} x_k for every channel, real or complex.
@@ -69,7 +69,7 @@ impl Kernel for Gather {
         let x = call.inputs[0];
         let (pattern, weights) = (&self.matrix.forward, self.matrix.weights.get::<T>());
         for_rows(call.output, x.stride(), |first, rows| {
-            Arch::new().dispatch(Rows { pattern, weights, x, first, rows, add: false });
+            dispatch::<T, _>(x.lanes, Rows { pattern, weights, x, first, rows, add: false });
         });
     }
 
@@ -77,7 +77,7 @@ impl Kernel for Gather {
         let x = call.cotangent;
         let (pattern, weights) = (&self.matrix.backward, self.matrix.backward_weights.get::<T>());
         for_rows(call.gradient, x.stride(), |first, rows| {
-            Arch::new().dispatch(Rows { pattern, weights, x, first, rows, add: true });
+            dispatch::<T, _>(x.lanes, Rows { pattern, weights, x, first, rows, add: true });
         });
     }
 }

@@ -6,7 +6,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Arch, Real, Simd, WithSimd, chunk_rows, tree_sum};
+use skyscat_num::{Real, Simd, WithSimd, chunk_rows, dispatch, tree_sum};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Kernel for MaskedMean {
             let count = chunk.min(x.shape.rows - first);
             let data = &x.data[first * stride..][..count * stride];
             let weights = &self.masks.weights.get::<T>()[first * self.masks.masks..];
-            Arch::new().dispatch(Sums { data, weights, stride, sums, power: self.power });
+            dispatch::<T, _>(x.lanes, Sums { data, weights, stride, sums, power: self.power });
         });
         tree_sum(partials, parts);
         call.output.copy_from_slice(&partials[..block]);
@@ -129,7 +129,7 @@ impl Kernel for MaskedMean {
         let (g, power) = (call.cotangent.data, self.power);
         let weights = self.masks.weights.get::<T>();
         for_rows(call.gradient, x.stride(), |first, rows| {
-            Arch::new().dispatch(Spread { weights, g, x, first, rows, power });
+            dispatch::<T, _>(x.lanes, Spread { weights, g, x, first, rows, power });
         });
     }
 }

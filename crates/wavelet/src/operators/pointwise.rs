@@ -4,7 +4,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run, Word};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Arch, Real, Simd, WithSimd};
+use skyscat_num::{Real, Simd, WithSimd, dispatch};
 
 /// |z|, or √(|z|² + ε²) if ε > 0. At z = 0 and ε = 0 the sub-gradient 0 is taken.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ impl Kernel for Modulus {
         for_rows(call.output, z.lanes, |first, rows| {
             let z = &z.data[2 * first * z.lanes..][..2 * rows.len()];
             let lanes = call.inputs[0].lanes;
-            Arch::new().dispatch(ModulusRows { z, out: rows, lanes, epsilon2 });
+            dispatch::<T, _>(lanes, ModulusRows { z, out: rows, lanes, epsilon2 });
         });
     }
 
@@ -94,7 +94,7 @@ impl Kernel for Modulus {
             let lanes = z.lanes;
             let z = &z.data[2 * first * lanes..][..out.len()];
             let g = &g[first * lanes..][..out.len() / 2];
-            Arch::new().dispatch(ModulusBack { z, g, out, lanes, epsilon2 });
+            dispatch::<T, _>(lanes, ModulusBack { z, g, out, lanes, epsilon2 });
         });
     }
 }
@@ -204,7 +204,7 @@ impl Kernel for ConjugateProduct {
             let range = 2 * first * lanes..2 * first * lanes + out.len();
             let (a, b) = (&a.data[range.clone()], &b.data[range]);
             // out = conj(b)·a.
-            Arch::new().dispatch(Products { a: b, b: a, out, lanes, conj: true, add: false });
+            dispatch::<T, _>(lanes, Products { a: b, b: a, out, lanes, conj: true, add: false });
         });
     }
 
@@ -218,7 +218,7 @@ impl Kernel for ConjugateProduct {
             let (g, other) = (&g.data[range.clone()], &other.data[range]);
             // Towards A: g·B; towards B: conj(g)·A.
             let (a, b) = (g, other);
-            Arch::new().dispatch(Products { a, b, out, lanes, conj: !towards_a, add: true });
+            dispatch::<T, _>(lanes, Products { a, b, out, lanes, conj: !towards_a, add: true });
         });
     }
 }

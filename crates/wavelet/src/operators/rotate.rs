@@ -4,7 +4,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Arch, Real, Simd, Table, WithSimd};
+use skyscat_num::{Real, Simd, Table, WithSimd, dispatch};
 use std::sync::Arc;
 
 /// Where each pixel's dominant orientation lies, for one level.
@@ -153,8 +153,9 @@ impl Kernel for Rotate {
         let stride = x.stride();
         let table = &self.table;
         for_rows(call.output, stride, |first, out| {
+            let lanes = x.lanes;
             let x = &x.data[first * stride..][..out.len()];
-            Arch::new().dispatch(Turn { table, x, out, stride, first, back: false });
+            dispatch::<T, _>(lanes, Turn { table, x, out, stride, first, back: false });
         });
     }
 
@@ -164,7 +165,7 @@ impl Kernel for Rotate {
         let table = &self.table;
         for_rows(call.gradient, stride, |first, out| {
             let x = &g.data[first * stride..][..out.len()];
-            Arch::new().dispatch(Turn { table, x, out, stride, first, back: true });
+            dispatch::<T, _>(g.lanes, Turn { table, x, out, stride, first, back: true });
         });
     }
 }

@@ -6,7 +6,7 @@ use super::second::BLOCK;
 use super::spread::{Pack, Spread};
 use rayon::prelude::*;
 use skyscat_autodiff::{Forward, JointPullback, Kernel, Shape, for_rows};
-use skyscat_num::{Arch, Real, tree_sum};
+use skyscat_num::{Real, dispatch, tree_sum};
 
 /// Lengths of the pieces of the scratch.
 struct Lengths {
@@ -38,12 +38,17 @@ impl Covariance {
     }
 }
 
+/// Parts that are worked on at a time: enough for many threads, few enough that their
+/// scratch is small beside the fields.
+const WAVE: usize = 64;
+
 impl Kernel for Covariance {
     fn scratch(&self, _inputs: &[Shape], lanes: usize) -> usize {
         let n = self.lengths(lanes);
         let parts = self.layout.parts.count;
-        let forward = parts * (n.sums + n.block + n.turned);
-        let tasks = parts * (2 * n.block + n.turned + n.moduli);
+        let wave = parts.min(WAVE);
+        let forward = parts * n.sums + wave * (n.block + n.turned);
+        let tasks = wave * (2 * n.block + n.turned + n.moduli);
         forward.max(self.masks.masks * self.groups() * n.packed + tasks)
     }
 
@@ -53,19 +58,20 @@ impl Kernel for Covariance {
         let parts = &self.layout.parts;
         let total = self.stencil.rows();
         let (sums, rest) = call.scratch.split_at_mut(parts.count * n.sums);
-        let (blocks, turned) = rest.split_at_mut(parts.count * n.block);
-        let tasks = sums
-            .par_chunks_mut(n.sums)
-            .zip(blocks.par_chunks_mut(n.block))
-            .zip(turned.par_chunks_mut(n.turned));
-        tasks.take(parts.count).enumerate().for_each(|(part, ((sums, z), turned))| {
-            let rows = parts.range(part, total);
-            let inputs = call.inputs;
-            Arch::new().dispatch(Products { op: self, inputs, rows, sums, z: (z, turned) });
-        });
+        let (blocks, turned) = rest.split_at_mut(parts.count.min(WAVE) * n.block);
+        for (wave, sums) in sums.chunks_mut(WAVE * n.sums).enumerate() {
+            let tasks = sums
+                .par_chunks_mut(n.sums)
+                .zip(blocks.par_chunks_mut(n.block))
+                .zip(turned.par_chunks_mut(n.turned));
+            tasks.enumerate().for_each(|(at, ((sums, z), turned))| {
+                let (rows, inputs) = (parts.range(wave * WAVE + at, total), call.inputs);
+                dispatch::<T, _>(lanes, Products { op: self, inputs, rows, sums, z: (z, turned) });
+            });
+        }
         tree_sum(sums, parts.count);
         let sums = &sums[..n.sums];
-        Arch::new().dispatch(Finish { op: self, lanes, sums, output: call.output });
+        dispatch::<T, _>(lanes, Finish { op: self, lanes, sums, output: call.output });
     }
 
     fn pullback_joint<T: Real>(&self, call: JointPullback<'_, T>) {
@@ -79,26 +85,31 @@ impl Kernel for Covariance {
             let stride = call.cotangent.stride();
             let g = &call.cotangent.data[mask * stride..][..stride];
             let output = &call.output.data[mask * stride..][..stride];
-            Arch::new().dispatch(Pack { op: self, g, output, lanes, group, packed });
+            dispatch::<T, _>(lanes, Pack { op: self, g, output, lanes, group, packed });
         });
-        let (blocks, rest) = rest.split_at_mut(parts.count * (2 * n.block + n.turned));
-        let moduli = &mut rest[..parts.count * n.moduli];
+        let in_wave = parts.count.min(WAVE);
+        let (blocks, rest) = rest.split_at_mut(in_wave * (2 * n.block + n.turned));
+        let moduli = &mut rest[..in_wave * n.moduli];
         let packed = &*packed;
         let (bands, others) = call.gradients.split_at_mut(self.config.bands);
         let mut bands = self.rows_of_parts(bands, 2 * groups * lanes);
-        let tasks = blocks
-            .par_chunks_mut(2 * n.block + n.turned)
-            .zip(bands.par_iter_mut())
-            .zip(moduli.par_chunks_mut(n.moduli));
-        tasks.enumerate().for_each(|(part, ((block, bands), moduli))| {
-            let (z, rest) = block.split_at_mut(n.block);
-            let (dz, turned) = rest.split_at_mut(n.block);
-            let (rows, inputs) = (parts.range(part, total), call.inputs);
-            let z = (z, dz, turned);
-            Arch::new().dispatch(Spread { op: self, inputs, packed, rows, z, bands, moduli });
-        });
-        for (modulus, gradient) in others.iter_mut().enumerate() {
-            self.add_modulus(modulus, lanes, moduli, gradient);
+        for (wave, bands) in bands.chunks_mut(WAVE).enumerate() {
+            let first = wave * WAVE;
+            let tasks = blocks
+                .par_chunks_mut(2 * n.block + n.turned)
+                .zip(bands.par_iter_mut())
+                .zip(moduli.par_chunks_mut(n.moduli));
+            tasks.enumerate().for_each(|(at, ((block, bands), moduli))| {
+                let (z, rest) = block.split_at_mut(n.block);
+                let (dz, turned) = rest.split_at_mut(n.block);
+                let (rows, inputs) = (parts.range(first + at, total), call.inputs);
+                let z = (z, dz, turned);
+                let spread = Spread { op: self, inputs, packed, rows, z, bands, moduli };
+                dispatch::<T, _>(lanes, spread);
+            });
+            for (modulus, gradient) in others.iter_mut().enumerate() {
+                self.add_modulus(modulus, lanes, (first, moduli), gradient);
+            }
         }
     }
 }
@@ -119,14 +130,24 @@ impl Covariance {
         list
     }
 
-    fn add_modulus<T: Real>(&self, modulus: usize, lanes: usize, moduli: &[T], out: &mut [T]) {
+    /// Adds what the parts of a wave, from the given one on, have for a modulus.
+    fn add_modulus<T: Real>(
+        &self,
+        modulus: usize,
+        lanes: usize,
+        (first_part, moduli): (usize, &[T]),
+        out: &mut [T],
+    ) {
         let width = self.groups() * lanes;
         let stride = self.config.moduli.len() * width;
         let per_part = self.layout.parts.reach * stride;
+        let in_wave = |part: u32| (first_part..first_part + WAVE).contains(&(part as usize));
         for_rows(out, width, |first, rows| {
             for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-                for &(part, local) in self.layout.parts.homes(first + i) {
-                    let at = part as usize * per_part + local as usize * stride + modulus * width;
+                let homes = self.layout.parts.homes(first + i).iter();
+                for &(part, local) in homes.filter(|home| in_wave(home.0)) {
+                    let part = part as usize - first_part;
+                    let at = part * per_part + local as usize * stride + modulus * width;
                     let from = &moduli[at..at + width];
                     row.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
                 }

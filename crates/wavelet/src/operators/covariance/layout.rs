@@ -246,7 +246,7 @@ impl Parts {
     /// enough that the sums of `channels` numbers of each cost little.
     fn new(stencil: &Stencil, channels: usize) -> Self {
         let total = stencil.rows();
-        let wished = (8 * total / channels.max(1)).clamp(6, 64);
+        let wished = (8 * total / channels.max(1)).clamp(6, 512);
         let rows = (total / wished).next_power_of_two().max(4);
         let count = total.div_ceil(rows);
         let mut local = vec![0; stencil.entries()];

@@ -65,12 +65,16 @@ impl<T: Real> Fields<'_, T> {
         for tile in &op.layout.tiles {
             let sums = &mut products[tile.first * width..][..tile.nx * tile.ny * width];
             match (tile.nx, tile.ny) {
-                (4, 2) => self.tile::<S, 4, 2>(simd, tile, sums),
-                (2, 2) => self.tile::<S, 2, 2>(simd, tile, sums),
-                (1, 2) => self.tile::<S, 1, 2>(simd, tile, sums),
-                (4, _) => self.tile::<S, 4, 1>(simd, tile, sums),
-                (2, _) => self.tile::<S, 2, 1>(simd, tile, sums),
-                _ => self.tile::<S, 1, 1>(simd, tile, sums),
+                (4, 2) if S::REGISTER_COUNT < 32 => {
+                    self.tile::<S, 2, 2>(simd, (tile, 0), sums);
+                    self.tile::<S, 2, 2>(simd, (tile, 2), sums);
+                }
+                (4, 2) => self.tile::<S, 4, 2>(simd, (tile, 0), sums),
+                (2, 2) => self.tile::<S, 2, 2>(simd, (tile, 0), sums),
+                (1, 2) => self.tile::<S, 1, 2>(simd, (tile, 0), sums),
+                (4, _) => self.tile::<S, 4, 1>(simd, (tile, 0), sums),
+                (2, _) => self.tile::<S, 2, 1>(simd, (tile, 0), sums),
+                _ => self.tile::<S, 1, 1>(simd, (tile, 0), sums),
             }
         }
         if op.config.centred {
@@ -78,11 +82,12 @@ impl<T: Real> Fields<'_, T> {
         }
     }
 
+    /// `NX`×`NY` products of a tile, from the given column of it on.
     #[inline(always)]
     fn tile<S: Simd, const NX: usize, const NY: usize>(
         &self,
         simd: S,
-        tile: &Tile,
+        tile: (&Tile, usize),
         sums: &mut [T],
     ) {
         let registers = T::regs::<S>(&self.z[..self.lanes]).len();
@@ -96,7 +101,7 @@ impl<T: Real> Fields<'_, T> {
     fn register<S: Simd, const NX: usize, const NY: usize>(
         &self,
         simd: S,
-        tile: &Tile,
+        (tile, from): (&Tile, usize),
         (lane, registers): (usize, usize),
         sums: &mut [T],
     ) {
@@ -104,13 +109,16 @@ impl<T: Real> Fields<'_, T> {
         let sums = T::regs_mut::<S>(sums);
         let zero = T::splat(simd, T::default());
         let mut sum = [[[zero; 2]; NX]; NY];
-        for (sum, stored) in sum.as_flattened_mut().iter_mut().zip(sums.chunks_exact(width)) {
-            *sum = [stored[lane], stored[lane + registers]];
+        let at = |i: usize, j: usize| (j * tile.nx + from + i) * width + lane;
+        for (j, row) in sum.iter_mut().enumerate() {
+            for (i, sum) in row.iter_mut().enumerate() {
+                *sum = [sums[at(i, j)], sums[at(i, j) + registers]];
+            }
         }
         let weights = self.weights.iter().skip(self.mask).step_by(self.masks);
         for (z, &w) in self.z.chunks_exact(self.stride).zip(weights) {
             let z = T::regs::<S>(z);
-            let row_x = &z[width * tile.x..][..width * NX];
+            let row_x = &z[width * (tile.x + from)..][..width * NX];
             let row_y = &z[width * tile.y..][..width * NY];
             let w = T::splat(simd, w);
             let mut xs = [[zero; 2]; NX];
@@ -128,9 +136,11 @@ impl<T: Real> Fields<'_, T> {
                 }
             }
         }
-        for (sum, stored) in sum.as_flattened().iter().zip(sums.chunks_exact_mut(width)) {
-            stored[lane] = sum[0];
-            stored[lane + registers] = sum[1];
+        for (j, row) in sum.iter().enumerate() {
+            for (i, [re, im]) in row.iter().enumerate() {
+                sums[at(i, j)] = *re;
+                sums[at(i, j) + registers] = *im;
+            }
         }
     }
 

@@ -78,9 +78,11 @@ impl<T: Real> Second<'_, T> {
             let mut c = 0;
             while c < columns {
                 let at = (row, l, c);
-                c += match (r - l, columns - c) {
+                let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+                c += match (r - l, most.min(columns - c)) {
                     (2.., 4..) => self.columns::<S, 2, 4>(simd, modulus, at, (place, &mut *z)),
                     (1, 4..) => self.columns::<S, 1, 4>(simd, modulus, at, (place, &mut *z)),
+                    (2.., 2..) => self.columns::<S, 2, 2>(simd, modulus, at, (place, &mut *z)),
                     (2.., _) => self.columns::<S, 2, 1>(simd, modulus, at, (place, &mut *z)),
                     _ => self.columns::<S, 1, 1>(simd, modulus, at, (place, &mut *z)),
                 };

@@ -165,12 +165,13 @@ impl<T: Real> Linear<'_, T> {
         for lane in 0..registers {
             let at = (lane, registers);
             let mut p = 0;
-            while p + 2 <= pixels {
+            while S::REGISTER_COUNT >= 32 && p + 2 <= pixels {
                 self.pixels::<S, N, 2>(simd, op, target, at, (p, &mut *dz));
                 p += 2;
             }
-            if p < pixels {
+            while p < pixels {
                 self.pixels::<S, N, 1>(simd, op, target, at, (p, &mut *dz));
+                p += 1;
             }
         }
     }
@@ -284,7 +285,8 @@ impl Out<'_> {
         let columns = T::regs::<S>(&dz[..r * self.lanes]).len();
         let mut l = 0;
         while l < r {
-            let n = [4, 2, 1].into_iter().find(|n| *n <= r - l).expect("at least one");
+            let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+            let n = [4, 2, 1].into_iter().find(|n| *n <= most.min(r - l)).expect("at least one");
             let mut c = 0;
             while c < columns {
                 let from = (dz, l, c);
