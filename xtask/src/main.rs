@@ -31,7 +31,8 @@ enum Task {
     /// Benchmarks, and with --record a table of them beside their floors
     Bench(bench::Args),
     /// Speed and accuracy beside those of a rival, run in turn
-    Compare(compare::Args),
+    #[command(subcommand)]
+    Compare(compare::Subject),
     /// Layering, sizes of files and functions, where files and devices are named
     Tidy,
     /// The pipeline of the paper, stage by stage; run it again to go on
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
-        Task::Compare(args) => compare::run(&args),
+        Task::Compare(subject) => compare::run(&subject),
         Task::Tidy => tidy::run(),
         Task::ReproducePaper(args) => reproduce::run(&args),
     };

@@ -1,18 +1,16 @@
 //! `cargo xtask compare transforms`: our transforms and a rival's, in turn, side by side.
 
+use super::{answer, check_rival};
 use crate::{cargo, say};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 /// What to run, and how often.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What is compared
-    #[arg(value_enum)]
-    subject: Subject,
     /// Python that has the rival
     #[arg(long, value_name = "FILE", default_value = "python3")]
     python: PathBuf,
@@ -34,12 +32,6 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Subject {
-    /// Synthesis and its adjoint on HEALPix rings, against ducc0
-    Transforms,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Precision {
     /// Double
     F64,
@@ -58,8 +50,7 @@ struct Measured {
 const RIVAL: &str = "benches/rivals/ducc.py";
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let Subject::Transforms = args.subject;
-    check_rival(&args.python)?;
+    check_rival(&args.python, "ducc0", "ducc0")?;
     let own = build_example()?;
     let rival = || {
         let mut command = Command::new(&args.python);
@@ -109,25 +100,6 @@ fn row((nside, spin, batch): (usize, usize, usize), ours: Measured, theirs: Meas
     )
 }
 
-/// Says how to install the rival if it is missing; installs nothing.
-fn check_rival(python: &Path) -> Result<()> {
-    let name = python.display();
-    let import = Command::new(python)
-        .args(["-c", "import ducc0"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .with_context(|| format!("{name} does not run; name another with --python"))?;
-    if import.success() {
-        return Ok(());
-    }
-    bail!(
-        "{name} has no ducc0. Install it into a virtual environment and name that one:\n  \
-         python3 -m venv rival && rival/bin/pip install ducc0\n  \
-         cargo xtask compare transforms --python rival/bin/python"
-    )
-}
-
 /// Builds our side and says where it is.
 fn build_example() -> Result<PathBuf> {
     let output = cargo::cargo()
@@ -139,14 +111,6 @@ fn build_example() -> Result<PathBuf> {
     ensure!(output.status.success(), "the example could not be built: {}", output.status);
     let text = String::from_utf8_lossy(&output.stdout);
     cargo::executable(&text, "time").context("cargo named no executable called time")
-}
-
-/// The JSON line that a program prints.
-fn answer(command: &mut Command) -> Result<Value> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| name.clone())?;
-    ensure!(output.status.success(), "{name} failed: {}", output.status);
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{name} speaks JSON"))
 }
 
 /// Field values at the compared pixels, `[pixel][component]`.

@@ -1,0 +1,124 @@
+//! `cargo xtask compare evaluation`: a step of the emulator, ours and CMBSCAT's.
+
+use super::{answer, check_rival};
+use crate::{cargo, say};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// How many steps, of what.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Python that has the rival
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    python: PathBuf,
+    /// Steps of the rival; ours take a hundred
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(21..))]
+    steps: u32,
+    /// Maps, which are inputs and batch of both sides
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
+    maps: u32,
+    /// Where the maps and our outputs go
+    #[arg(long, value_name = "FOLDER", default_value = "target/compare")]
+    folder: PathBuf,
+}
+
+const RIVAL: &str = "benches/rivals/cmbscat.py";
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    check_rival(&args.python, "cmbscat", "tensorflow healpixml cmbscat")?;
+    let skyscat = cargo::build_skyscat()?;
+    let folder = cargo::root().join(&args.folder);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let maps = folder.join("maps.npy");
+    let count = args.maps.to_string();
+    let simulate = ["simulate", "--count", &count, "--seed", "1", "--overwrite", "--output"];
+    succeed(Command::new(&skyscat).args(simulate).arg(&maps))?;
+    say::line("                       | before the descent |  a step  | ratio of steps");
+    let ours = [own(&skyscat, &maps, "f64", args)?, own(&skyscat, &maps, "f32", args)?];
+    let rival = answer(
+        Command::new(&args.python)
+            .arg(RIVAL)
+            .arg(&maps)
+            .arg(args.steps.to_string())
+            .current_dir(cargo::root()),
+    )?;
+    let number =
+        |name: &str| rival[name].as_f64().with_context(|| format!("the rival says {name}"));
+    let theirs = Side {
+        name: "CMBSCAT",
+        before: number("setup_s")? + number("tracing_s")?,
+        step: number("step_s")?,
+    };
+    for side in ours.iter().chain([&theirs]) {
+        say::line(&row(side, theirs.step));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Side {
+    name: &'static str,
+    /// Seconds: reading, statistics of the inputs, tracing.
+    before: f64,
+    /// Seconds a step.
+    step: f64,
+}
+
+fn row(side: &Side, rival: f64) -> String {
+    let ratio = rival / side.step;
+    format!("{:22} | {:16.2} s | {:6.1} ms | {ratio:8.1}", side.name, side.before, 1e3 * side.step)
+}
+
+/// Our descent of one batch with the average of the inputs as its target.
+fn own(skyscat: &Path, maps: &Path, precision: &'static str, args: &Args) -> Result<Side> {
+    let output = maps.with_file_name(format!("{precision}.npy"));
+    let count = args.maps.to_string();
+    let start = Instant::now();
+    succeed(
+        Command::new(skyscat)
+            .args(["emulate", "--seed", "1", "--steps", "100", "--target", "average"])
+            .args(["--count", &count, "--batch", &count, "--precision", precision, "--overwrite"])
+            .arg("--input")
+            .arg(maps)
+            .arg("--output")
+            .arg(&output),
+    )?;
+    let whole = start.elapsed().as_secs_f64();
+    let file = output.with_extension("npy.report.json");
+    let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    let report: Value = serde_json::from_slice(&text)?;
+    side(precision, &report, whole)
+}
+
+/// Seconds a step of the one batch of a report.
+fn side(name: &'static str, report: &Value, whole: f64) -> Result<Side> {
+    let batch = &report["batches"][0];
+    let seconds = batch["seconds"].as_f64().context("a report has seconds")?;
+    let steps = batch["iterations"].as_f64().context("a report has iterations")?;
+    ensure!(steps >= 1.0, "no step was made");
+    Ok(Side { name, before: whole - seconds, step: seconds / steps })
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| name.clone())?;
+    ensure!(status.success(), "{name} failed: {status}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_what_the_report_says() {
+        let report = serde_json::json!({"batches": [{"seconds": 2.0, "iterations": 100}]});
+        let side = side("f64", &report, 3.5).unwrap();
+        assert_eq!((side.before, side.step), (1.5, 0.02));
+        assert!(row(&side, 2.0).ends_with("100.0"));
+        // Must fail: a report of nothing.
+        assert!(super::side("f64", &serde_json::json!({}), 1.0).is_err());
+    }
+}
