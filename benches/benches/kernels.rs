@@ -112,10 +112,10 @@ fn cases() -> Vec<Case> {
         case("affine", Arc::new(shift), vec![real], 1.0),
         case("convolve", Arc::new(Convolve::new(stencil)), vec![real], 1.0),
         case("gather", Arc::new(Gather::new(down)), vec![Shape::real(pixels, 4)], 1.0),
-        case("modulus", Arc::new(Modulus::new(0.0)), vec![complex], 1.0),
+        case("modulus", Arc::new(Modulus::exact()), vec![complex], 1.0),
         case("conjugate-product", Arc::new(ConjugateProduct), vec![complex; 2], 2.0),
-        case("mean-square", Arc::new(MaskedMean::squares(masks.clone())), vec![complex], 2.0),
-        case("mean", Arc::new(MaskedMean::new(masks)), vec![complex], 1.0),
+        case("mean-square", Arc::new(MaskedMean::of_squares(masks.clone())), vec![complex], 2.0),
+        case("mean", Arc::new(MaskedMean::of_values(masks)), vec![complex], 1.0),
         case("analysis", Arc::new(analysis), vec![Shape::real(pixels, 2)], 1.0),
     ];
     for (name, power, degree) in
