@@ -167,12 +167,13 @@ impl<T: Real> Row<'_, T> {
         let mut sum = [[[zero; B]; 2]; N];
         for (&k, w) in pixels.iter().zip(weights.chunks_exact(per)) {
             let x = T::regs::<S>(&self.x.data[k as usize * stride..][..stride]);
-            let x: [T::Reg<S>; B] = std::array::from_fn(|b| x[c + b]);
-            for (n, sum) in sum.iter_mut().enumerate() {
-                for (part, sum) in sum.iter_mut().enumerate() {
-                    let w = T::splat(simd, w[2 * (l + n) + part]);
+            let x: &[_; B] = x[c..].first_chunk().expect("neighbouring registers");
+            let w: &[_; N] = w.as_chunks::<2>().0[l..].first_chunk().expect("orientations");
+            for (sum, w) in sum.iter_mut().zip(w) {
+                for (sum, w) in sum.iter_mut().zip(w) {
+                    let w = T::splat(simd, *w);
                     for (sum, x) in sum.iter_mut().zip(x) {
-                        *sum = T::mul_add(simd, w, x, *sum);
+                        *sum = T::mul_add(simd, w, *x, *sum);
                     }
                 }
             }
@@ -207,33 +208,61 @@ impl<T: Real> WithSimd for BackwardRows<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { stencil, g, channels, first, rows } = self;
-        let (r, stride) = (stencil.orientations, g.stride());
-        let weights = stencil.weights.get::<T>();
         let registers = T::regs::<S>(&rows[..g.lanes]).len();
         for (i, out) in rows.chunks_exact_mut(channels * g.lanes).enumerate() {
             let out = T::regs_mut::<S>(out);
-            let range = stencil.backward.entries(first + i);
-            let pixels = &stencil.backward.columns[range.clone()];
-            let entries = &stencil.backward_entry[range];
-            for (at, out) in out.iter_mut().enumerate() {
-                let (channel, lane) = (at / registers, at % registers);
-                let zero = T::splat(simd, T::default());
-                let mut sum = [*out, zero];
-                for (&p, &e) in pixels.iter().zip(entries) {
-                    let row = T::regs::<S>(&g.data[p as usize * stride..][..stride]);
-                    let w = &weights[2 * r * e as usize..][..2 * r];
-                    for (w, to) in w.chunks_exact(2).zip(stencil.turn(p as usize)) {
-                        let at = (to.orientation * channels + channel) * 2 * registers + lane;
-                        let (re, im) = (T::splat(simd, w[0]), T::splat(simd, w[1]));
-                        sum[0] = T::mul_add(simd, re, row[at], sum[0]);
-                        sum[1] = match to.conjugate {
-                            false => T::mul_add(simd, im, row[at + registers], sum[1]),
-                            true => T::neg_mul_add(simd, im, row[at + registers], sum[1]),
-                        };
-                    }
+            for (channel, out) in out.chunks_exact_mut(registers).enumerate() {
+                let column = Column { stencil, g, channels, channel, row: first + i };
+                let mut lane = 0;
+                while lane < registers {
+                    lane += match registers - lane {
+                        1 => column.back::<S, 1>(simd, lane, out),
+                        2 => column.back::<S, 2>(simd, lane, out),
+                        _ => column.back::<S, 3>(simd, lane, out),
+                    };
                 }
-                *out = T::vadd(simd, sum[0], sum[1]);
             }
         }
+    }
+}
+
+/// The gradient of one channel of a pixel.
+struct Column<'a, T> {
+    stencil: &'a Stencil,
+    g: Field<'a, T>,
+    channels: usize,
+    channel: usize,
+    row: usize,
+}
+
+impl<T: Real> Column<'_, T> {
+    /// `B` neighbouring registers.
+    #[inline(always)]
+    fn back<S: Simd, const B: usize>(&self, simd: S, lane: usize, out: &mut [T::Reg<S>]) -> usize {
+        let (stencil, stride) = (self.stencil, self.g.stride());
+        let (r, registers) = (stencil.orientations, out.len());
+        let weights = stencil.weights.get::<T>();
+        let range = stencil.backward.entries(self.row);
+        let entries = &stencil.backward_entry[range.clone()];
+        let out: &mut [_; B] = out[lane..].first_chunk_mut().expect("neighbouring registers");
+        let mut sum = [*out, [T::splat(simd, T::default()); B]];
+        for (&p, &e) in stencil.backward.columns[range].iter().zip(entries) {
+            let row = T::regs::<S>(&self.g.data[p as usize * stride..][..stride]);
+            let w = &weights[2 * r * e as usize..][..2 * r];
+            for (w, to) in w.as_chunks::<2>().0.iter().zip(stencil.turn(p as usize)) {
+                let at = (to.orientation * self.channels + self.channel) * 2 * registers + lane;
+                let re: &[_; B] = row[at..].first_chunk().expect("a real part");
+                let im: &[_; B] = row[at + registers..].first_chunk().expect("an imaginary one");
+                let w_im = if to.conjugate { -w[1] } else { w[1] };
+                for (part, (w, g)) in sum.iter_mut().zip([(w[0], re), (w_im, im)]) {
+                    let w = T::splat(simd, w);
+                    part.iter_mut().zip(g).for_each(|(s, g)| *s = T::mul_add(simd, w, *g, *s));
+                }
+            }
+        }
+        for ((out, re), im) in out.iter_mut().zip(sum[0]).zip(sum[1]) {
+            *out = T::vadd(simd, re, im);
+        }
+        B
     }
 }

@@ -7,7 +7,8 @@ use skyscat_autodiff::Field;
 use skyscat_num::{Real, Simd, WithSimd};
 use std::ops::Range;
 
-/// Σ w X Y* of every tile and Σ w Z of every slot, `[mask][group][sum][re, im][lane]`.
+/// Σ w X Y* of every tile, `[mask][group][register][product][re, im]`, and behind those
+/// of each group Σ w Z of every slot, `[register][slot][re, im]`.
 pub(super) struct Products<'a, T> {
     pub(super) op: &'a Covariance,
     pub(super) inputs: &'a [Field<'a, T>],
@@ -63,7 +64,7 @@ impl<T: Real> Fields<'_, T> {
         let width = 2 * self.lanes;
         let (products, means) = sums.split_at_mut(op.layout.products * width);
         for tile in &op.layout.tiles {
-            let sums = &mut products[tile.first * width..][..tile.nx * tile.ny * width];
+            let sums = &mut *products;
             match (tile.nx, tile.ny) {
                 (4, 2) if S::REGISTER_COUNT < 32 => {
                     self.tile::<S, 2, 2>(simd, (tile, 0), sums);
@@ -105,30 +106,26 @@ impl<T: Real> Fields<'_, T> {
         (lane, registers): (usize, usize),
         sums: &mut [T],
     ) {
-        let width = 2 * registers;
         let sums = T::regs_mut::<S>(sums);
+        let (sums, _) = sums.as_chunks_mut::<2>();
+        let products = sums.len() / registers;
+        let sums = &mut sums[lane * products + tile.first..][..tile.nx * tile.ny];
         let zero = T::splat(simd, T::default());
         let mut sum = [[[zero; 2]; NX]; NY];
-        let at = |i: usize, j: usize| (j * tile.nx + from + i) * width + lane;
-        for (j, row) in sum.iter_mut().enumerate() {
-            for (i, sum) in row.iter_mut().enumerate() {
-                *sum = [sums[at(i, j)], sums[at(i, j) + registers]];
-            }
+        for (sum, stored) in sum.iter_mut().zip(sums.chunks_exact(tile.nx)) {
+            *sum = *stored[from..].first_chunk().expect("a tile's columns");
         }
-        let weights = self.weights.iter().skip(self.mask).step_by(self.masks);
-        for (z, &w) in self.z.chunks_exact(self.stride).zip(weights) {
-            let z = T::regs::<S>(z);
-            let row_x = &z[width * (tile.x + from)..][..width * NX];
-            let row_y = &z[width * tile.y..][..width * NY];
-            let w = T::splat(simd, w);
-            let mut xs = [[zero; 2]; NX];
-            for (x, channel) in xs.iter_mut().zip(row_x.chunks_exact(width)) {
-                *x = [channel[lane], channel[lane + registers]];
-            }
-            for (sum, channel) in sum.iter_mut().zip(row_y.chunks_exact(width)) {
-                let yr = T::vmul(simd, w, channel[lane]);
-                let yi = T::vmul(simd, w, channel[lane + registers]);
-                for (sum, [xr, xi]) in sum.iter_mut().zip(xs) {
+        let slots = self.stride / (2 * self.lanes);
+        let weights = self.weights.chunks_exact(self.masks);
+        for (z, w) in self.z.chunks_exact(self.stride).zip(weights) {
+            let (z, _) = T::regs::<S>(z).as_chunks::<2>();
+            let z = &z[lane * slots..][..slots];
+            let xs: &[_; NX] = z[tile.x + from..].first_chunk().expect("a tile's slots");
+            let ys: &[_; NY] = z[tile.y..].first_chunk().expect("a tile's slots");
+            let w = T::splat(simd, w[self.mask]);
+            for (sum, [yr, yi]) in sum.iter_mut().zip(ys) {
+                let (yr, yi) = (T::vmul(simd, w, *yr), T::vmul(simd, w, *yi));
+                for (sum, &[xr, xi]) in sum.iter_mut().zip(xs) {
                     sum[0] = T::mul_add(simd, xr, yr, sum[0]);
                     sum[0] = T::mul_add(simd, xi, yi, sum[0]);
                     sum[1] = T::mul_add(simd, xi, yr, sum[1]);
@@ -136,20 +133,17 @@ impl<T: Real> Fields<'_, T> {
                 }
             }
         }
-        for (j, row) in sum.iter().enumerate() {
-            for (i, [re, im]) in row.iter().enumerate() {
-                sums[at(i, j)] = *re;
-                sums[at(i, j) + registers] = *im;
-            }
+        for (sum, stored) in sum.iter().zip(sums.chunks_exact_mut(tile.nx)) {
+            stored[from..][..NX].copy_from_slice(sum);
         }
     }
 
     #[inline(always)]
     fn means<S: Simd>(&self, simd: S, means: &mut [T]) {
         let means = T::regs_mut::<S>(means);
-        let weights = self.weights.iter().skip(self.mask).step_by(self.masks);
-        for (z, &w) in self.z.chunks_exact(self.stride).zip(weights) {
-            let w = T::splat(simd, w);
+        let weights = self.weights.chunks_exact(self.masks);
+        for (z, w) in self.z.chunks_exact(self.stride).zip(weights) {
+            let w = T::splat(simd, w[self.mask]);
             for (mean, z) in means.iter_mut().zip(T::regs::<S>(z)) {
                 *mean = T::mul_add(simd, w, *z, *mean);
             }
@@ -193,16 +187,15 @@ impl<T: Real> WithSimd for Finish<'_, T> {
             let channels = op.layout.pairs.iter().flat_map(slots);
             for ((channel, x, y), &(product, conjugate)) in channels.zip(&op.layout.picks) {
                 for lane in 0..registers {
-                    let mut re = products[product * width + lane];
-                    let mut im = products[product * width + registers + lane];
+                    let at = 2 * (lane * op.layout.products + product);
+                    let (mut re, mut im) = (products[at], products[at + 1]);
                     if conjugate {
                         im = T::vsub(simd, zero, im);
                     }
                     if op.config.centred {
-                        let (xr, xi) =
-                            (means[x * width + lane], means[x * width + registers + lane]);
-                        let (yr, yi) =
-                            (means[y * width + lane], means[y * width + registers + lane]);
+                        let mean = |slot: usize| 2 * (lane * op.layout.slots + slot);
+                        let (xr, xi) = (means[mean(x)], means[mean(x) + 1]);
+                        let (yr, yi) = (means[mean(y)], means[mean(y) + 1]);
                         re = T::neg_mul_add(simd, xr, yr, re);
                         re = T::neg_mul_add(simd, xi, yi, re);
                         im = T::neg_mul_add(simd, xi, yr, im);
@@ -214,7 +207,11 @@ impl<T: Real> WithSimd for Finish<'_, T> {
             }
             if op.config.centred {
                 let first = (op.pair_channels() + group * op.layout.slots) * width;
-                out[first..first + means.len()].copy_from_slice(means);
+                for (at, [re, im]) in means.as_chunks::<2>().0.iter().enumerate() {
+                    let (lane, slot) = (at / op.layout.slots, at % op.layout.slots);
+                    out[first + slot * width + lane] = *re;
+                    out[first + slot * width + registers + lane] = *im;
+                }
             }
         }
     }

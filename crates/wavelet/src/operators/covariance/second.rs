@@ -10,19 +10,52 @@ use std::ops::Range;
 pub(super) const BLOCK: usize = 8;
 
 /// Makes the fields of all groups at a block of pixels,
-/// `[group][pixel][slot][re, im][lane]`.
+/// `[group][pixel][register of lanes][slot][re, im]`: what is multiplied together lies
+/// side by side, at distances that are known when the kernel is compiled.
 pub(super) struct Second<'a, T> {
     pub(super) op: &'a Covariance,
     pub(super) inputs: &'a [Field<'a, T>],
 }
 
-/// Where a modulus of one pixel is written.
+/// Where the slots of one modulus stand at a pixel, in numbers.
 #[derive(Clone, Copy)]
-struct Place {
-    /// First number of its first slot in the first group.
-    at: usize,
+pub(super) struct Place {
+    /// First number of the pixel in the first group.
+    pub(super) pixel: usize,
     /// From one group to the next.
-    group: usize,
+    pub(super) group: usize,
+    /// First slot.
+    pub(super) slot: usize,
+    /// Slots of a group.
+    pub(super) slots: usize,
+}
+
+impl Place {
+    /// The registers of a group at the pixel.
+    #[inline(always)]
+    pub(super) fn row<'z, T: Real, S: Simd>(
+        self,
+        z: &'z [T],
+        (group, lanes): (usize, usize),
+    ) -> &'z [T::Reg<S>] {
+        T::regs::<S>(&z[self.pixel + group * self.group..][..2 * self.slots * lanes])
+    }
+
+    /// The same, to be written.
+    #[inline(always)]
+    pub(super) fn row_mut<'z, T: Real, S: Simd>(
+        self,
+        z: &'z mut [T],
+        (group, lanes): (usize, usize),
+    ) -> &'z mut [T::Reg<S>] {
+        T::regs_mut::<S>(&mut z[self.pixel + group * self.group..][..2 * self.slots * lanes])
+    }
+
+    /// The real part of a channel in a row; the imaginary part follows.
+    #[inline(always)]
+    pub(super) fn at(self, channel: usize, lane: usize) -> usize {
+        2 * (lane * self.slots + self.slot + channel)
+    }
 }
 
 impl<T: Real> Second<'_, T> {
@@ -36,27 +69,29 @@ impl<T: Real> Second<'_, T> {
     ) {
         let lanes = self.inputs[0].lanes;
         let (r, bands) = (self.op.groups(), self.op.config.bands);
-        let width = 2 * lanes;
-        let stride = self.op.layout.slots * width;
+        let slots = self.op.layout.slots;
+        let stride = slots * 2 * lanes;
         let group = rows.len() * stride;
         for (i, row) in rows.enumerate() {
+            let place = |slot| Place { pixel: i * stride, group, slot, slots };
             for (b, band) in self.inputs[..bands].iter().enumerate() {
-                let from = &band.data[row * band.stride()..][..r * width];
-                let from = T::regs::<S>(from).chunks_exact(T::regs::<S>(from).len() / r);
-                for (g, from) in from.enumerate() {
-                    let to = &mut z[g * group + i * stride + b * width..][..width];
-                    T::regs_mut::<S>(to).iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                let from = T::regs::<S>(&band.data[row * band.stride()..][..2 * r * lanes]);
+                for (g, from) in from.chunks_exact(from.len() / r).enumerate() {
+                    let to = place(b).row_mut::<T, S>(z, (g, lanes));
+                    let (re, im) = from.split_at(from.len() / 2);
+                    for (lane, (re, im)) in re.iter().zip(im).enumerate() {
+                        to[place(b).at(0, lane)..][..2].copy_from_slice(&[*re, *im]);
+                    }
                 }
             }
-            for (m, turn) in self.op.config.moduli.iter().enumerate() {
-                let at = i * stride + (bands + m * r) * width;
-                let place = Place { at, group };
+            for (m, table) in self.op.config.moduli.iter().enumerate() {
+                let place = place(bands + m * r);
                 self.convolve(simd, &self.inputs[bands + m], row, (place, &mut *z));
-                let Some(table) = turn else { continue };
+                let Some(table) = table else { continue };
                 for g in 0..r {
-                    let out = &mut z[at + g * group..][..r * width];
-                    turned.copy_from_slice(out);
-                    turn_forward::<T, S>(simd, table, (row, g), turned, out);
+                    let out = place.row_mut::<T, S>(z, (g, lanes));
+                    let turned = T::regs_mut::<S>(turned);
+                    turn::<T, S>(simd, table, (row, g), (place, out, turned), true);
                 }
             }
         }
@@ -78,11 +113,13 @@ impl<T: Real> Second<'_, T> {
             let mut c = 0;
             while c < columns {
                 let at = (row, l, c);
-                let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+                // Sums of 2·2·4 registers, or of 2·2·3 where there are only 16.
+                let most = if S::REGISTER_COUNT >= 32 { 4 } else { 3 };
                 c += match (r - l, most.min(columns - c)) {
                     (2.., 4..) => self.columns::<S, 2, 4>(simd, modulus, at, (place, &mut *z)),
                     (1, 4..) => self.columns::<S, 1, 4>(simd, modulus, at, (place, &mut *z)),
-                    (2.., 2..) => self.columns::<S, 2, 2>(simd, modulus, at, (place, &mut *z)),
+                    (2.., 3) => self.columns::<S, 2, 3>(simd, modulus, at, (place, &mut *z)),
+                    (2.., 2) => self.columns::<S, 2, 2>(simd, modulus, at, (place, &mut *z)),
                     (2.., _) => self.columns::<S, 2, 1>(simd, modulus, at, (place, &mut *z)),
                     _ => self.columns::<S, 1, 1>(simd, modulus, at, (place, &mut *z)),
                 };
@@ -108,72 +145,55 @@ impl<T: Real> Second<'_, T> {
         let mut sum = [[[zero; B]; 2]; N];
         for (&k, w) in pixels.iter().zip(weights.chunks_exact(per)) {
             let x = T::regs::<S>(&modulus.data[k as usize * stride..][..stride]);
-            let x: [T::Reg<S>; B] = std::array::from_fn(|b| x[c + b]);
-            let (w, _) = w[2 * l..2 * (l + N)].as_chunks::<2>();
+            let x: &[_; B] = x[c..].first_chunk().expect("neighbouring registers");
+            let w: &[_; N] = w.as_chunks::<2>().0[l..].first_chunk().expect("orientations");
             for (sum, w) in sum.iter_mut().zip(w) {
                 for (sum, w) in sum.iter_mut().zip(w) {
                     let w = T::splat(simd, *w);
                     for (sum, x) in sum.iter_mut().zip(x) {
-                        *sum = T::mul_add(simd, w, x, *sum);
+                        *sum = T::mul_add(simd, w, *x, *sum);
                     }
                 }
             }
         }
         let registers = T::regs::<S>(&modulus.data[..modulus.lanes]).len();
         for (to, [re, im]) in stencil.turn(row)[l..l + N].iter().zip(&sum) {
-            let out = &mut z[place.at + to.orientation * place.group..][..2 * stride];
-            let out = T::regs_mut::<S>(out);
+            let out = place.row_mut::<T, S>(z, (to.orientation, modulus.lanes));
             for (b, (re, im)) in re.iter().zip(im).enumerate() {
                 let (channel, lane) = ((c + b) / registers, (c + b) % registers);
-                let at = 2 * channel * registers + lane;
-                out[at] = *re;
-                out[at + registers] = if to.conjugate { T::vsub(simd, zero, *im) } else { *im };
+                let im = if to.conjugate { T::vsub(simd, zero, *im) } else { *im };
+                out[place.at(channel, lane)..][..2].copy_from_slice(&[*re, im]);
             }
         }
         B
     }
 }
 
-/// out_l = cos²·in_{l+i} + sin²·in_{l+i+1}, indices modulo R.
+/// Turns the channels of a modulus in place: out_l = cos²·in_{l+i} + sin²·in_{l+i+1},
+/// indices modulo R; or the transpose of that, with l − i and l − i − 1.
 #[inline(always)]
-fn turn_forward<T: Real, S: Simd>(
+pub(super) fn turn<T: Real, S: Simd>(
     simd: S,
     table: &RotationTable,
     (row, group): (usize, usize),
-    input: &[T],
-    out: &mut [T],
+    (place, z, kept): (Place, &mut [T::Reg<S>], &mut [T::Reg<S>]),
+    forward: bool,
 ) {
     let r = table.orientations();
-    let channel = out.len() / r;
     let (shift, [cos2, sin2]) = table.turn::<T>(row, group);
     let (cos2, sin2) = (T::splat(simd, cos2), T::splat(simd, sin2));
-    for (l, out) in out.chunks_exact_mut(channel).enumerate() {
-        let a = T::regs::<S>(&input[(l + shift) % r * channel..][..channel]);
-        let b = T::regs::<S>(&input[(l + shift + 1) % r * channel..][..channel]);
-        for ((out, a), b) in T::regs_mut::<S>(out).iter_mut().zip(a).zip(b) {
-            *out = T::mul_add(simd, cos2, *a, T::vmul(simd, sin2, *b));
-        }
-    }
-}
-
-/// The transpose of [`turn_forward`].
-#[inline(always)]
-pub(super) fn turn_back<T: Real, S: Simd>(
-    simd: S,
-    table: &RotationTable,
-    at: (usize, usize),
-    input: &[T],
-    out: &mut [T],
-) {
-    let r = table.orientations();
-    let channel = out.len() / r;
-    let (shift, [cos2, sin2]) = table.turn::<T>(at.0, at.1);
-    let (cos2, sin2) = (T::splat(simd, cos2), T::splat(simd, sin2));
-    for (l, out) in out.chunks_exact_mut(channel).enumerate() {
-        let a = T::regs::<S>(&input[(l + 2 * r - shift) % r * channel..][..channel]);
-        let b = T::regs::<S>(&input[(l + 2 * r - shift - 1) % r * channel..][..channel]);
-        for ((out, a), b) in T::regs_mut::<S>(out).iter_mut().zip(a).zip(b) {
-            *out = T::mul_add(simd, cos2, *a, T::vmul(simd, sin2, *b));
+    let (kept, _) = kept[..2 * r].as_chunks_mut::<2>();
+    for lane in 0..z.len() / (2 * place.slots) {
+        let (channels, _) = z[place.at(0, lane)..][..2 * r].as_chunks_mut::<2>();
+        kept.copy_from_slice(channels);
+        for (l, out) in channels.iter_mut().enumerate() {
+            let (a, b) = match forward {
+                true => (kept[(l + shift) % r], kept[(l + shift + 1) % r]),
+                false => (kept[(l + 2 * r - shift) % r], kept[(l + 2 * r - shift - 1) % r]),
+            };
+            for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+                *out = T::mul_add(simd, cos2, a, T::vmul(simd, sin2, b));
+            }
         }
     }
 }

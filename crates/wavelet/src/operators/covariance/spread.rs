@@ -2,7 +2,7 @@
 
 use super::Covariance;
 use super::layout::Target;
-use super::second::{BLOCK, Second, turn_back};
+use super::second::{BLOCK, Place, Second, turn};
 use skyscat_autodiff::Field;
 use skyscat_num::{Real, Simd, WithSimd};
 use std::ops::Range;
@@ -144,16 +144,19 @@ impl<T: Real> Linear<'_, T> {
     #[inline(always)]
     fn apply<S: Simd>(&self, simd: S, op: &Covariance, dz: &mut [T]) {
         for target in &op.layout.targets {
+            // Sums of 4·2·2 registers, or of 4·1·2 where there are only 16.
             match target.len {
-                4 => self.target::<S, 4>(simd, op, target, dz),
-                2 => self.target::<S, 2>(simd, op, target, dz),
-                _ => self.target::<S, 1>(simd, op, target, dz),
+                4 if S::REGISTER_COUNT >= 32 => self.target::<S, 4, 2>(simd, op, target, dz),
+                4 => self.target::<S, 4, 1>(simd, op, target, dz),
+                2 => self.target::<S, 2, 2>(simd, op, target, dz),
+                _ => self.target::<S, 1, 2>(simd, op, target, dz),
             }
         }
     }
 
+    /// The `N` slots of a target, `P` pixels at a time.
     #[inline(always)]
-    fn target<S: Simd, const N: usize>(
+    fn target<S: Simd, const N: usize, const P: usize>(
         &self,
         simd: S,
         op: &Covariance,
@@ -165,13 +168,12 @@ impl<T: Real> Linear<'_, T> {
         for lane in 0..registers {
             let at = (lane, registers);
             let mut p = 0;
-            while S::REGISTER_COUNT >= 32 && p + 2 <= pixels {
-                self.pixels::<S, N, 2>(simd, op, target, at, (p, &mut *dz));
-                p += 2;
+            while p + P <= pixels {
+                self.pixels::<S, N, P>(simd, op, target, at, (p, &mut *dz));
+                p += P;
             }
-            while p < pixels {
+            if p < pixels {
                 self.pixels::<S, N, 1>(simd, op, target, at, (p, &mut *dz));
-                p += 1;
             }
         }
     }
@@ -186,23 +188,23 @@ impl<T: Real> Linear<'_, T> {
         (lane, registers): (usize, usize),
         (pixel, dz): (usize, &mut [T]),
     ) {
-        let width = 2 * registers;
         let packed = T::regs::<S>(self.packed);
         let per_register = packed.len() / registers;
         let packed = &packed[lane * per_register..][..per_register];
         let (factors, offsets) = packed.split_at(2 * op.layout.factors.len());
         let sources = &op.layout.sources[target.sources.0..target.sources.1];
-        let factors = &factors[2 * target.first..][..2 * N * sources.len()];
+        let (factors, _) = factors[2 * target.first..][..2 * N * sources.len()].as_chunks::<2>();
         let (offsets, _) = offsets[2 * target.slot..][..2 * N].as_chunks::<2>();
         let start: [[T::Reg<S>; 2]; N] = std::array::from_fn(|i| offsets[i]);
         let mut sum = [start; P];
-        let z = T::regs::<S>(&self.z[pixel * self.stride..][..P * self.stride]);
-        let row = z.len() / P;
-        for (&source, factors) in sources.iter().zip(factors.chunks_exact(2 * N)) {
-            let (factors, _) = factors.as_chunks::<2>();
-            for (sum, z) in sum.iter_mut().zip(z.chunks_exact(row)) {
-                let z = &z[source * width..][..width];
-                let (re, im) = (z[lane], z[lane + registers]);
+        let slots = op.layout.slots;
+        let z: [&[[T::Reg<S>; 2]]; P] = std::array::from_fn(|p| {
+            let z = &self.z[(pixel + p) * self.stride..][..self.stride];
+            &T::regs::<S>(z).as_chunks::<2>().0[lane * slots..][..slots]
+        });
+        for (&source, factors) in sources.iter().zip(factors.as_chunks::<N>().0) {
+            for (sum, z) in sum.iter_mut().zip(z) {
+                let [re, im] = z[source];
                 for (sum, [fr, fi]) in sum.iter_mut().zip(factors) {
                     sum[0] = T::mul_add(simd, *fr, re, sum[0]);
                     sum[0] = T::neg_mul_add(simd, *fi, im, sum[0]);
@@ -211,13 +213,13 @@ impl<T: Real> Linear<'_, T> {
                 }
             }
         }
-        let dz = T::regs_mut::<S>(&mut dz[pixel * self.stride..][..P * self.stride]);
-        for (p, (sum, dz)) in sum.iter().zip(dz.chunks_exact_mut(row)).enumerate() {
+        let dz = &mut dz[pixel * self.stride..][..P * self.stride];
+        for (p, (sum, dz)) in sum.iter().zip(dz.chunks_exact_mut(self.stride)).enumerate() {
             let w = T::splat(simd, self.weights[(pixel + p) * self.masks + self.mask]);
-            let dz = &mut dz[target.slot * width..][..N * width];
-            for (sum, dz) in sum.iter().zip(dz.chunks_exact_mut(width)) {
-                for (part, sum) in sum.iter().enumerate() {
-                    let out = &mut dz[lane + part * registers];
+            let (dz, _) = T::regs_mut::<S>(dz).as_chunks_mut::<2>();
+            let dz = &mut dz[lane * slots + target.slot..][..N];
+            for (sum, dz) in sum.iter().zip(dz) {
+                for (sum, out) in sum.iter().zip(dz) {
                     *out = match self.mask {
                         0 => T::vmul(simd, w, *sum),
                         _ => T::mul_add(simd, w, *sum, *out),
@@ -237,6 +239,12 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
+    /// A slot of a pixel of the block.
+    fn place(&self, pixel: usize, slot: usize) -> Place {
+        let slots = self.op.layout.slots;
+        Place { pixel: pixel * slots * 2 * self.lanes, group: self.group, slot, slots }
+    }
+
     /// Adds the gradient of a band, from the first row of the block on.
     #[inline(always)]
     fn band<T: Real, S: Simd>(&self, simd: S, (band, dz): (usize, &[T]), gradient: &mut [T]) {
@@ -244,10 +252,16 @@ impl Out<'_> {
         let stride = self.op.layout.slots * width;
         let rows = gradient.chunks_exact_mut(groups * width).take(self.group / stride);
         for (i, row) in rows.enumerate() {
+            let place = self.place(i, band);
             for (group, to) in row.chunks_exact_mut(width).enumerate() {
-                let from = &dz[group * self.group + i * stride + band * width..][..width];
-                let to = T::regs_mut::<S>(to).iter_mut();
-                to.zip(T::regs::<S>(from)).for_each(|(to, g)| *to = T::vadd(simd, *to, *g));
+                let from = place.row::<T, S>(dz, (group, self.lanes));
+                let to = T::regs_mut::<S>(to);
+                let registers = to.len() / 2;
+                for lane in 0..registers {
+                    let at = place.at(0, lane);
+                    to[lane] = T::vadd(simd, to[lane], from[at]);
+                    to[registers + lane] = T::vadd(simd, to[registers + lane], from[at + 1]);
+                }
             }
         }
     }
@@ -262,34 +276,40 @@ impl Out<'_> {
         (turned, out): (&mut [T], &mut [T]),
     ) {
         let op = self.op;
-        let (r, width) = (op.groups(), 2 * self.lanes);
-        let stride = op.layout.slots * width;
+        let r = op.groups();
         for (i, row) in block.enumerate() {
-            for (m, turn) in op.config.moduli.iter().enumerate() {
-                let at = i * stride + (op.config.bands + m * r) * width;
-                if let Some(table) = turn {
+            for (m, table) in op.config.moduli.iter().enumerate() {
+                let place = self.place(i, op.config.bands + m * r);
+                if let Some(table) = table {
                     for g in 0..r {
-                        let dz = &mut dz[at + g * self.group..][..r * width];
-                        turned.copy_from_slice(dz);
-                        turn_back::<T, S>(simd, table, (row, g), turned, dz);
+                        let dz = place.row_mut::<T, S>(dz, (g, self.lanes));
+                        let turned = T::regs_mut::<S>(turned);
+                        turn::<T, S>(simd, table, (row, g), (place, dz, turned), false);
                     }
                 }
-                self.scatter(simd, (row, m), &dz[at..], out);
+                self.scatter(simd, (row, m), (place, &*dz), out);
             }
         }
     }
 
     #[inline(always)]
-    fn scatter<T: Real, S: Simd>(&self, simd: S, at: (usize, usize), dz: &[T], out: &mut [T]) {
+    fn scatter<T: Real, S: Simd>(
+        &self,
+        simd: S,
+        at: (usize, usize),
+        (place, dz): (Place, &[T]),
+        out: &mut [T],
+    ) {
         let r = self.op.groups();
         let columns = T::regs::<S>(&dz[..r * self.lanes]).len();
         let mut l = 0;
         while l < r {
+            // Gradients of 4·2·2 registers, or of 2·2·2 where there are only 16.
             let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
             let n = [4, 2, 1].into_iter().find(|n| *n <= most.min(r - l)).expect("at least one");
             let mut c = 0;
             while c < columns {
-                let from = (dz, l, c);
+                let from = (place, dz, l, c);
                 c += match (n, columns - c) {
                     (4, 2..) => self.columns::<T, S, 4, 2>(simd, at, from, out),
                     (4, _) => self.columns::<T, S, 4, 1>(simd, at, from, out),
@@ -310,7 +330,7 @@ impl Out<'_> {
         &self,
         simd: S,
         (row, modulus): (usize, usize),
-        (dz, l, c): (&[T], usize, usize),
+        (place, dz, l, c): (Place, &[T], usize, usize),
         out: &mut [T],
     ) -> usize {
         let (op, stencil) = (self.op, &self.op.stencil);
@@ -319,12 +339,12 @@ impl Out<'_> {
         let zero = T::splat(simd, T::default());
         let mut g = [[[zero; B]; 2]; N];
         for (from, [re, im]) in stencil.turn(row)[l..l + N].iter().zip(&mut g) {
-            let dz = T::regs::<S>(&dz[from.orientation * self.group..][..2 * r * self.lanes]);
+            let dz = place.row::<T, S>(dz, (from.orientation, self.lanes));
             for (b, (re, im)) in re.iter_mut().zip(im).enumerate() {
                 let (channel, lane) = ((c + b) / registers, (c + b) % registers);
-                let at = 2 * channel * registers + lane;
+                let at = place.at(channel, lane);
                 *re = dz[at];
-                let part = dz[at + registers];
+                let part = dz[at + 1];
                 *im = if from.conjugate { T::vsub(simd, zero, part) } else { part };
             }
         }
@@ -335,9 +355,10 @@ impl Out<'_> {
         let stride = op.config.moduli.len() * channel;
         for (&k, w) in op.layout.parts.local[range].iter().zip(weights.chunks_exact(per)) {
             let out = &mut out[k as usize * stride + modulus * channel..][..channel];
-            let (out, _) = T::regs_mut::<S>(out)[c..c + B].as_chunks_mut::<B>();
-            let mut sum = out[0];
-            let (w, _) = w[2 * l..2 * (l + N)].as_chunks::<2>();
+            let out: &mut [_; B] =
+                T::regs_mut::<S>(out)[c..].first_chunk_mut().expect("neighbouring registers");
+            let w: &[_; N] = w.as_chunks::<2>().0[l..].first_chunk().expect("orientations");
+            let mut sum = *out;
             for (g, w) in g.iter().zip(w) {
                 for (g, w) in g.iter().zip(w) {
                     let w = T::splat(simd, *w);
@@ -346,7 +367,7 @@ impl Out<'_> {
                     }
                 }
             }
-            out[0] = sum;
+            *out = sum;
         }
         B
     }
