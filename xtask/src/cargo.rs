@@ -33,8 +33,13 @@ pub(crate) fn metadata() -> Result<Value> {
 
 /// Builds the command line program in release and says where it is.
 pub(crate) fn build_skyscat() -> Result<PathBuf> {
+    build_skyscat_in("release")
+}
+
+/// Builds the command line program in a profile and says where it is.
+pub(crate) fn build_skyscat_in(profile: &str) -> Result<PathBuf> {
     let output = cargo()
-        .args(["build", "--release", "--package", "skyscat-cli", "--bin", "skyscat"])
+        .args(["build", "--profile", profile, "--package", "skyscat-cli", "--bin", "skyscat"])
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
         .output()

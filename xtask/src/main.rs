@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask test`, `tidy`, `compare`, `reproduce-paper`.
+//! Project tasks: `cargo xtask test`, `tidy`, `compare`, `same-bits`, `reproduce-paper`.
 //!
 //! What it is: the checks that a change must pass, comparisons with rivals, and the
 //! pipeline of the paper run with the program's own commands. What it is not: a user
@@ -8,6 +8,7 @@
 mod cargo;
 mod compare;
 mod reproduce;
+mod same_bits;
 mod say;
 mod test;
 mod tidy;
@@ -31,6 +32,8 @@ enum Task {
     Compare(compare::Args),
     /// Layering, sizes of files and functions, where files and devices are named
     Tidy,
+    /// One emulation by the program of each build profile: the bits must agree
+    SameBits,
     /// The pipeline of the paper, stage by stage; run it again to go on
     #[command(after_help = reproduce::EXAMPLES)]
     ReproducePaper(reproduce::Args),
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Compare(args) => compare::run(&args),
         Task::Tidy => tidy::run(),
+        Task::SameBits => same_bits::run(),
         Task::ReproducePaper(args) => reproduce::run(&args),
     };
     match result {

@@ -2,6 +2,7 @@
 
 mod layers;
 mod lexer;
+mod named_tests;
 mod sources;
 
 use crate::{cargo, say};
