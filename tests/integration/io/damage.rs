@@ -68,7 +68,7 @@ fn a_sky_out_of_proportion_to_its_file_is_refused() {
 fn an_archive_whose_members_share_their_bytes_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
-    let zeros = ArrayD::zeros(vec![1 << 20]);
+    let zeros = ArrayD::<f64>::zeros(vec![1 << 20]);
     write_npz(&path, &[("a", zeros.view())], Precision::F64, Overwrite::Refuse).unwrap();
     assert_eq!(read_npz(&path).unwrap()["a"].len(), 1 << 20);
     // The central directory again and again, under other names, for the same member.

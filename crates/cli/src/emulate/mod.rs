@@ -179,6 +179,7 @@ impl Job {
                 Ran::Finished => {}
                 Ran::Interrupted => {
                     bar.clear();
+                    self.work.write_manifest()?;
                     return self.stop(number - failed.len(), batches.len());
                 }
                 Ran::Failed(reason) => {
@@ -188,6 +189,7 @@ impl Job {
             }
         }
         bar.clear();
+        self.work.write_manifest()?;
         if !failed.is_empty() {
             return self.report_failed(&failed, batches.len());
         }

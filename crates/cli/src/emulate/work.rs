@@ -28,10 +28,22 @@ pub(crate) struct Work {
     folder: PathBuf,
     identity: Arc<Identity>,
     /// The manifest: each finished batch by the name of its file.
-    records: Arc<Mutex<BTreeMap<String, FileRecord>>>,
+    records: Arc<Mutex<Records>>,
     /// Held as long as this process works here; released when it dies.
     _lock: Option<Arc<File>>,
 }
+
+/// What the manifest lists, and how many batches the one on disk does.
+#[derive(Debug, Default)]
+struct Records {
+    listed: BTreeMap<String, FileRecord>,
+    on_disk: usize,
+}
+
+/// The manifest is written when this part of its batches is new, so that what is
+/// written in all grows as the number of batches and not as its square. A batch not
+/// yet listed is good by its own checksum.
+const NEW: usize = 64;
 
 /// A batch that has run to its end.
 #[derive(Clone, Debug)]
@@ -165,8 +177,9 @@ impl Work {
 
     /// Lists each finished batch with its checksum; paths are names in the folder, which
     /// may be moved.
-    fn write_manifest(&self) -> Result<()> {
-        let records = self.records.lock().expect("no holder panics");
+    pub(crate) fn write_manifest(&self) -> Result<()> {
+        let mut records = self.records.lock().expect("no holder panics");
+        records.on_disk = records.listed.len();
         let manifest = Manifest {
             stage: STAGE.to_owned(),
             command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
@@ -174,7 +187,7 @@ impl Work {
             seed: Some(self.stamp().seed),
             config_sha256: Some(self.stamp().config_sha256()?),
             inputs: self.identity.facts.files.clone(),
-            outputs: records.values().cloned().collect(),
+            outputs: records.listed.values().cloned().collect(),
         };
         Ok(manifest.write(&self.manifest(), Overwrite::Allow)?)
     }
@@ -189,13 +202,14 @@ impl Work {
         ensure!(manifest.stage == STAGE, "{}: no manifest of batches", path.display());
         let named = |record: FileRecord| (record.path.to_string_lossy().into_owned(), record);
         let mut records = self.records.lock().expect("no holder panics");
-        *records = manifest.outputs.into_iter().map(named).collect();
+        records.listed = manifest.outputs.into_iter().map(named).collect();
+        records.on_disk = records.listed.len();
         Ok(())
     }
 
-    /// The recorded names and checksums.
-    pub(crate) fn records(&self) -> BTreeMap<String, FileRecord> {
-        self.records.lock().expect("no holder panics").clone()
+    /// The record of a batch.
+    fn record(&self, id: BatchId) -> Option<FileRecord> {
+        self.records.lock().expect("no holder panics").listed.get(&name(id)).cloned()
     }
 
     /// Removes the folder if no batch was finished or saved in it.
@@ -263,8 +277,8 @@ impl Work {
         let Some((head, file)) = self.read(id, "batch")? else { return Ok(None) };
         let path = self.path(id, "batch");
         let shown = path.display().to_string();
-        match self.records().get(&name(id)) {
-            Some(record) => FileRecord { path: path.clone(), ..record.clone() }.check()?,
+        match self.record(id) {
+            Some(record) => FileRecord { path: path.clone(), ..record }.check()?,
             None => self.list(id)?,
         }
         let take = |name: &str| array(&file, name, &shown);
@@ -295,7 +309,7 @@ impl Work {
     /// Checks that exactly the batches of this shard are listed, and each as listed.
     pub(crate) fn check_batches(&self, schedule: &Schedule) -> Result<()> {
         let shown = self.folder.display();
-        let mut records = self.records();
+        let mut records = self.records.lock().expect("no holder panics").listed.clone();
         for id in self.identity.batches(schedule) {
             let record = records.remove(&name(id));
             let record = record.with_context(|| format!("{shown}: batch {id} is missing"))?;
@@ -319,8 +333,12 @@ impl Work {
     fn list(&self, id: BatchId) -> Result<()> {
         let record = FileRecord::of(&self.path(id, "batch"))?;
         let record = FileRecord { path: PathBuf::from(name(id)), ..record };
-        self.records.lock().expect("no holder panics").insert(name(id), record);
-        self.write_manifest()
+        let mut records = self.records.lock().expect("no holder panics");
+        records.listed.insert(name(id), record);
+        let new = records.listed.len() - records.on_disk.min(records.listed.len());
+        let due = new * NEW >= records.listed.len();
+        drop(records);
+        if due { self.write_manifest() } else { Ok(()) }
     }
 
     /// Writes a finished batch and removes its descent.
