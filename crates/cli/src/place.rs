@@ -188,22 +188,16 @@ impl Place {
         self.kind != Kind::Shard && self.manifest().is_file()
     }
 
-    /// Where an older output folder waits until the new one is in place.
-    fn put_aside(&self) -> PathBuf {
-        output::beside(&self.output, ".old")
-    }
-
-    /// Renames what is staged into place, an older folder aside and then away. Killed
-    /// at any moment, it can be called again: the manifest is moved last.
+    /// Renames what is staged into place; an older folder goes to the unfinished work,
+    /// and away with it. Killed at any moment, it can be called again: the manifest is
+    /// moved last.
     pub(crate) fn publish(&self) -> Result<()> {
         forget_temporaries(&self.staging());
         if !self.is_cube() {
-            let old = self.put_aside();
             if self.output.exists() {
-                rename(&self.output, &old)?;
+                self.put_aside()?;
             }
-            rename(&self.staging(), &self.output)?;
-            return self.forget_old();
+            return Ok(rename(&self.staging(), &self.output)?);
         }
         let manifest = self.manifest();
         for record in Manifest::read(&manifest)?.outputs {
@@ -217,11 +211,18 @@ impl Place {
         Ok(rename(&manifest, &self.final_path(&manifest))?)
     }
 
-    /// Removes an older folder, once the new one is in place.
-    pub(crate) fn forget_old(&self) -> Result<()> {
-        let old = self.put_aside();
-        if self.kind != Kind::Cube && old.join(MANIFEST).exists() && self.output.exists() {
-            std::fs::remove_dir_all(&old).with_context(|| format!("{}", old.display()))?;
+    fn put_aside(&self) -> Result<()> {
+        let aside = match self.kind {
+            // A shard is its folder of work, with no place in it for another.
+            Kind::Shard => self.output.clone(),
+            Kind::Cube | Kind::Folder => self.partial.join("replaced"),
+        };
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside)
+                .with_context(|| format!("{}: cannot be removed", aside.display()))?;
+        }
+        if self.kind != Kind::Shard {
+            rename(&self.output, &aside)?;
         }
         Ok(())
     }

@@ -107,7 +107,6 @@ fn taken_up(place: &Place, identity: Identity, overwrite: bool) -> Result<TakenU
         place.publish()?;
     }
     if staged || result::is_finished(place, &identity) {
-        place.forget_old()?;
         place.remove_partial(JOB)?;
         return Ok(TakenUp::Finished);
     }
