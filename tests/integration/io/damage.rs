@@ -88,8 +88,8 @@ fn an_archive_whose_members_share_their_bytes_is_refused() {
     tail[10..12].copy_from_slice(&copies.to_le_bytes());
     tail[12..16].copy_from_slice(&size.to_le_bytes());
     bomb.extend(tail);
-    let result = read_npz(&put(folder.path(), "bomb.npz", &bomb));
-    assert!(result.is_err(), "{} arrays were read", result.unwrap().len());
+    let result = read_npz(&put(folder.path(), "bomb.npz", &bomb)).map(|arrays| arrays.len());
+    assert!(matches!(result, Err(IoError::Truncated { .. })), "{result:?}");
 }
 
 #[test]
