@@ -20,8 +20,23 @@ pub(crate) fn cargo() -> Command {
 
 /// `cargo metadata` of the workspace members.
 pub(crate) fn metadata() -> Result<Value> {
+    metadata_with(&["--no-deps"])
+}
+
+/// `cargo metadata` of every dependency in the lock file for this kind of machine,
+/// from what was downloaded already.
+pub(crate) fn metadata_of_all() -> Result<Value> {
+    let said = Command::new("rustc").arg("-vV").output().context("rustc -vV")?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("rustc names no host")?;
+    metadata_with(&["--locked", "--offline", "--filter-platform", host])
+}
+
+fn metadata_with(arguments: &[&str]) -> Result<Value> {
     let output = cargo()
-        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .args(["metadata", "--format-version", "1"])
+        .args(arguments)
         .stderr(Stdio::inherit())
         .output()
         .context("cargo metadata")?;
@@ -33,8 +48,13 @@ pub(crate) fn metadata() -> Result<Value> {
 
 /// Builds the command line program in release and says where it is.
 pub(crate) fn build_skyscat() -> Result<PathBuf> {
+    build_skyscat_in("release")
+}
+
+/// Builds the command line program in a profile and says where it is.
+pub(crate) fn build_skyscat_in(profile: &str) -> Result<PathBuf> {
     let output = cargo()
-        .args(["build", "--release", "--package", "skyscat-cli", "--bin", "skyscat"])
+        .args(["build", "--profile", profile, "--package", "skyscat-cli", "--bin", "skyscat"])
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
         .output()

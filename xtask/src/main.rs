@@ -1,4 +1,5 @@
-//! Project tasks: `cargo xtask test`, `tidy`, `bench`, `compare`, `reproduce-paper`.
+//! Project tasks: `cargo xtask test`, `tidy`, `bench`, `compare`, `same-bits`,
+//! `reproduce-paper`.
 //!
 //! What it is: the checks that a change must pass, comparisons with rivals, and the
 //! pipeline of the paper run with the program's own commands. What it is not: a user
@@ -9,6 +10,7 @@ mod bench;
 mod cargo;
 mod compare;
 mod reproduce;
+mod same_bits;
 mod say;
 mod test;
 mod tidy;
@@ -35,6 +37,8 @@ enum Task {
     Compare(compare::Subject),
     /// Layering, sizes of files and functions, where files and devices are named
     Tidy,
+    /// One emulation by the program of each build profile: the bits must agree
+    SameBits,
     /// The pipeline of the paper, stage by stage; run it again to go on
     #[command(after_help = reproduce::EXAMPLES)]
     ReproducePaper(reproduce::Args),
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Compare(subject) => compare::run(&subject),
         Task::Tidy => tidy::run(),
+        Task::SameBits => same_bits::run(),
         Task::ReproducePaper(args) => reproduce::run(&args),
     };
     match result {

@@ -453,6 +453,20 @@ impl<T: Precision> Objective<Vec<T>> for Program<T> {
     fn report(&self) -> &[TermValue] {
         &self.terms
     }
+
+    fn failure(&self) -> Option<String> {
+        let mut gradients = self.stat_gradients.iter();
+        for (data, TermValue { name, value }) in self.graph.terms.iter().zip(&self.terms) {
+            if !value.is_finite() {
+                return Some(format!("the term {name} is {value}"));
+            }
+            let lost = |s: &f64| !T::from_f64(data.weight * s).to_f64().is_finite();
+            if gradients.by_ref().take(data.inputs.len()).flatten().any(lost) {
+                return Some(format!("the gradient of the term {name} is not finite"));
+            }
+        }
+        None
+    }
 }
 
 /// Where an input lies in the vector of variables.

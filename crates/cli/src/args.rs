@@ -29,6 +29,9 @@ pub(crate) enum Command {
     /// Make many maps that share the statistics of a few
     #[command(after_help = EMULATE_EXAMPLES)]
     Emulate(EmulateArgs),
+    /// Join the shards of an emulation to the output of the whole
+    #[command(after_help = MERGE_EXAMPLES)]
+    Merge(MergeArgs),
     /// Maps of a satellite's systematics, their templates and exact covariance
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
@@ -90,7 +93,8 @@ pub(crate) struct EmulateArgs {
     pub(crate) output: OutputSection,
     #[command(flatten)]
     pub(crate) replace: Replace,
-    /// Go on with an interrupted run, to the same bits as if it had not been
+    /// Go on with an interrupted run, to the same bits as if it had not been; begins one
+    /// where there is none, and leaves a finished one as it is
     #[arg(long, help_heading = "Output")]
     pub(crate) resume: bool,
     #[command(flatten)]
@@ -115,7 +119,38 @@ folder, lie the effective configuration (.toml), a manifest, the loss of every
 iteration (history.csv) and how well each block of statistics was met (report.json).
 
 Ctrl-C and SIGTERM save the running batch under OUTPUT.partial, print the command
-that resumes, and exit with code 130.";
+that resumes, and exit with code 130. A process that is killed loses at most
+--checkpoint-every iterations. A batch that comes upon numbers that are not finite
+is left in its last good state, the others are finished, and the exit code is 4.
+
+With --shard k/n the k-th of n parts is run, to OUTPUT.shard-k-of-n.";
+
+#[derive(Args)]
+pub(crate) struct MergeArgs {
+    /// Folder of a shard, or a quoted glob; repeatable
+    #[arg(value_name = "SHARD", required = true)]
+    pub(crate) shards: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputSection,
+    /// Replace an output that is there
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+    /// Settings from a TOML file; flags win over it (skyscat init writes one)
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub(crate) config: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(short, long, help_heading = "Run")]
+    pub(crate) quiet: bool,
+}
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  for k in 1 2 3 4; do skyscat emulate --config run.toml --output o.npy --shard $k/4; done
+  skyscat merge 'o.npy.shard-*-of-4' --output o.npy
+
+The shards must be of one job (settings, input by checksum, seed, version), none
+missing and none twice, every batch as its manifest lists it. The maps have the
+very bits of a run without shards. The shards are left where they are.";
 
 #[derive(Args)]
 pub(crate) struct SimulateArgs {

@@ -156,16 +156,6 @@ impl From<OrderingWord> for Ordering {
     }
 }
 
-impl From<ColormapWord> for skyscat_plot::Colormap {
-    fn from(word: ColormapWord) -> Self {
-        match word {
-            ColormapWord::Planck => Self::Planck,
-            ColormapWord::Viridis => Self::Viridis,
-            ColormapWord::RdBu => Self::RdBu,
-        }
-    }
-}
-
 /// Where orientations are counted from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -203,5 +193,45 @@ impl FromStr for OrientationWord {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(text.to_owned().into())
+    }
+}
+
+/// A part of a job: the number-th of so many, from 1 on, written `2/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Shard {
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').map(|(k, n)| (k.parse(), n.parse()));
+        match parts {
+            Some((Ok(number), Ok(of))) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err(format!("{text} is no part of a job: allowed is k/n, 1/n to n/n")),
+        }
+    }
+}
+
+impl TryFrom<String> for Shard {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Shard> for String {
+    fn from(shard: Shard) -> Self {
+        shard.to_string()
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
     }
 }

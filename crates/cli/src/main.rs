@@ -15,6 +15,7 @@ mod info;
 mod init;
 mod input;
 mod interrupt;
+mod merge;
 mod output;
 mod place;
 mod plan;
@@ -32,12 +33,15 @@ use std::process::ExitCode;
 
 /// Exit code of a run that was interrupted and can be resumed.
 const INTERRUPTED: u8 = 130;
+/// Exit code of an emulation some of whose batches failed.
+const INCOMPLETE: u8 = 4;
 /// Exit code of a validation that found scores outside their limits.
 const NOT_PASSED: u8 = 3;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Emulate(args) => emulate::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Statistics(args) => statistics::run(args),
         Command::Spectra(args) => spectra::run(args),
         Command::Info(args) => info::run(args),
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Incomplete) => ExitCode::from(INCOMPLETE),
         Ok(Ending::NotPassed) => ExitCode::from(NOT_PASSED),
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
@@ -78,6 +83,8 @@ enum Ending {
     Done,
     /// To its end, and the verdict is no.
     NotPassed,
+    /// Some batches failed; the rest is kept.
+    Incomplete,
     /// Stopped by Ctrl-C or SIGTERM, its state saved.
     Interrupted,
 }

@@ -1,26 +1,38 @@
 //! Where maps go: a cube or a folder, and the files beside it.
 
+use crate::choices::Shard;
 use crate::output;
 use anyhow::{Context, Result, bail, ensure};
-use skyscat::io::FileRecord;
-use std::path::PathBuf;
+use skyscat::io::{FileRecord, Manifest, is_temporary, make_folder, rename};
+use std::path::{Path, PathBuf};
 
 /// Name of the manifest in an output folder, by which a folder is known as ours.
-const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// What an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One npy file.
+    Cube,
+    /// A folder of FITS files.
+    Folder,
+    /// A folder of finished batches, to be merged with others.
+    Shard,
+}
 
 /// The paths of one set of maps.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     /// The cube or the folder.
     pub(crate) output: PathBuf,
-    pub(crate) is_cube: bool,
+    pub(crate) kind: Kind,
     /// Unfinished work.
     pub(crate) partial: PathBuf,
 }
 
 impl Place {
-    /// Refuses a place that is taken or cannot be written.
-    pub(crate) fn check(path: &Option<PathBuf>, overwrite: bool, resume: bool) -> Result<Self> {
+    /// The place of an output, or of a shard beside it.
+    pub(crate) fn of(path: &Option<PathBuf>, shard: Option<Shard>) -> Result<Self> {
         const ALLOWED: &str = "a name that ends in .npy, or a folder";
         let output = output::trimmed(&output::required(path, ALLOWED)?);
         let is_cube = output::has_extension(&output, &["npy"]);
@@ -30,30 +42,54 @@ impl Place {
                 output.display()
             );
         }
-        let place = Self { partial: output::beside(&output, ".partial"), is_cube, output };
-        output::check_free(&place.output, overwrite)?;
-        if is_cube {
-            output::check_file(&place.output, overwrite)?;
-            for file in place.companions() {
-                output::check_file(&file, overwrite)?;
+        let (output, kind) = match shard {
+            Some(Shard { number, of }) => {
+                (output::beside(&output, &format!(".shard-{number}-of-{of}")), Kind::Shard)
             }
-        } else if place.output.exists() {
-            place.check_ours()?;
+            None => (output, if is_cube { Kind::Cube } else { Kind::Folder }),
+        };
+        Ok(Self { partial: output::beside(&output, ".partial"), kind, output })
+    }
+
+    pub(crate) fn is_cube(&self) -> bool {
+        self.kind == Kind::Cube
+    }
+
+    /// Refuses an output that is there, unless it may be replaced.
+    pub(crate) fn check_free(&self, overwrite: bool) -> Result<()> {
+        output::check_free(&self.output, overwrite)?;
+        if self.is_cube() {
+            for suffix in ["", ".toml", ".manifest.json", ".history.csv", ".report.json"] {
+                output::check_file(&output::beside(&self.output, suffix), overwrite)?;
+            }
+        } else if self.output.exists() {
+            self.check_ours()?;
         }
-        if place.partial.exists() && !resume && !overwrite {
+        Ok(())
+    }
+
+    /// Refuses unfinished work that nobody said what to do with.
+    pub(crate) fn check_partial(&self, overwrite: bool, resume: bool) -> Result<()> {
+        let shown = self.partial.display();
+        let meta = self.partial.symlink_metadata();
+        ensure!(
+            meta.as_ref().map_or(true, std::fs::Metadata::is_dir),
+            "{shown}: a file or a link is where unfinished work would go: move it away"
+        );
+        if meta.is_ok() && !self.is_blank() && !resume && !overwrite {
             bail!(
-                "{}: an interrupted run is there: allowed are --resume to go on with it, or \
-                 --overwrite to begin anew",
-                place.partial.display()
+                "{shown}: an interrupted run is there: allowed are --resume to go on with it, or \
+                 --overwrite to begin anew"
             );
         }
-        if resume && !place.partial.exists() {
-            bail!(
-                "{}: there is nothing to resume: run the command without --resume",
-                place.partial.display()
-            );
-        }
-        Ok(place)
+        Ok(())
+    }
+
+    /// Whether nothing was written to the folder of unfinished work before its
+    /// process was killed.
+    pub(crate) fn is_blank(&self) -> bool {
+        let Ok(entries) = std::fs::read_dir(&self.partial) else { return false };
+        entries.flatten().all(|entry| is_temporary(&entry.path()) || entry.file_name() == LOCK)
     }
 
     /// Only a folder that this program wrote (or an empty one) may be replaced.
@@ -72,15 +108,40 @@ impl Place {
         Ok(())
     }
 
-    /// The folder that companion files and FITS maps are written to at first; a
-    /// folder is renamed into place when it is complete.
+    /// The folder that outputs are written to at first, to be renamed into place when
+    /// all of them are complete.
     pub(crate) fn staging(&self) -> PathBuf {
-        if self.is_cube { PathBuf::new() } else { self.partial.join("output") }
+        match self.kind {
+            Kind::Shard => self.partial.clone(),
+            Kind::Cube | Kind::Folder => self.partial.join("output"),
+        }
     }
 
-    fn companion(&self, in_folder: &str, suffix: &str) -> PathBuf {
-        match self.is_cube {
-            true => output::beside(&self.output, suffix),
+    /// Makes an empty staging folder.
+    pub(crate) fn begin(&self) -> Result<()> {
+        if !self.partial.exists() {
+            make_folder(&self.partial)?;
+        }
+        let staging = self.staging();
+        if staging.exists() {
+            std::fs::remove_dir_all(&staging)
+                .with_context(|| format!("{}: cannot be removed", staging.display()))?;
+        }
+        Ok(make_folder(&staging)?)
+    }
+
+    /// The cube, where it is staged.
+    pub(crate) fn cube(&self) -> PathBuf {
+        self.companion("", "")
+    }
+
+    /// A file in the output folder, or one beside the cube.
+    pub(crate) fn companion(&self, in_folder: &str, suffix: &str) -> PathBuf {
+        match self.is_cube() {
+            true => {
+                let beside = output::beside(&self.output, suffix);
+                self.staging().join(beside.file_name().unwrap_or_default())
+            }
             false => self.staging().join(in_folder),
         }
     }
@@ -90,7 +151,7 @@ impl Place {
         self.companion("config.toml", ".toml")
     }
 
-    /// The manifest.
+    /// The manifest, written after all others.
     pub(crate) fn manifest(&self) -> PathBuf {
         self.companion(MANIFEST, ".manifest.json")
     }
@@ -105,41 +166,94 @@ impl Place {
         self.companion("report.json", ".report.json")
     }
 
-    fn companions(&self) -> [PathBuf; 4] {
-        [self.settings(), self.manifest(), self.history(), self.report()]
+    /// Where a staged file goes.
+    pub(crate) fn final_path(&self, staged: &Path) -> PathBuf {
+        match staged.strip_prefix(self.staging()) {
+            Ok(inside) if self.is_cube() => self.output.with_file_name(inside),
+            Ok(inside) => self.output.join(inside),
+            Err(_) => staged.to_owned(),
+        }
     }
 
-    /// Records of files; those of a folder under the names they will have in place.
+    /// Records of files under the names they will have in place.
     pub(crate) fn records(&self, paths: &[PathBuf]) -> Result<Vec<FileRecord>> {
         let record = |path: &PathBuf| -> Result<FileRecord> {
-            let mut record = FileRecord::of(path)?;
-            if !self.is_cube
-                && let Ok(inside) = path.strip_prefix(self.staging())
-            {
-                record.path = self.output.join(inside);
-            }
-            Ok(record)
+            Ok(FileRecord { path: self.final_path(path), ..FileRecord::of(path)? })
         };
         paths.iter().map(record).collect()
     }
 
-    /// Puts a complete folder in its place, an older one aside and then away.
+    /// Whether all outputs are staged: some may be in place already.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.kind != Kind::Shard && self.manifest().is_file()
+    }
+
+    /// Renames what is staged into place; an older folder goes to the unfinished work,
+    /// and away with it. Killed at any moment, it can be called again: the manifest is
+    /// moved last.
     pub(crate) fn publish(&self) -> Result<()> {
-        if self.is_cube {
-            return Ok(());
+        forget_temporaries(&self.staging());
+        if !self.is_cube() {
+            if self.output.exists() {
+                self.put_aside()?;
+            }
+            return Ok(rename(&self.staging(), &self.output)?);
         }
-        let (new, old) = (self.staging(), output::beside(&self.output, ".old"));
-        let context = || format!("{}: cannot be put in place", self.output.display());
-        if self.output.exists() {
-            std::fs::rename(&self.output, &old).with_context(context)?;
+        let manifest = self.manifest();
+        for record in Manifest::read(&manifest)?.outputs {
+            let staged = self.staging().join(record.path.file_name().unwrap_or_default());
+            if staged.exists() {
+                rename(&staged, &record.path)?;
+            } else {
+                record.check().context("half of the outputs were put in place")?;
+            }
         }
-        std::fs::rename(&new, &self.output).with_context(context)?;
-        if old.exists() {
-            std::fs::remove_dir_all(&old).with_context(|| format!("{}", old.display()))?;
+        Ok(rename(&manifest, &self.final_path(&manifest))?)
+    }
+
+    fn put_aside(&self) -> Result<()> {
+        let aside = match self.kind {
+            // A shard is its folder of work, with no place in it for another.
+            Kind::Shard => self.output.clone(),
+            Kind::Cube | Kind::Folder => self.partial.join("replaced"),
+        };
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside)
+                .with_context(|| format!("{}: cannot be removed", aside.display()))?;
+        }
+        if self.kind != Kind::Shard {
+            rename(&self.output, &aside)?;
         }
         Ok(())
     }
+
+    /// Removes the folder of unfinished work: its mark last, so that it is known as
+    /// what it is if this is interrupted.
+    pub(crate) fn remove_partial(&self, mark: &str) -> Result<()> {
+        let context = || format!("{}: cannot be removed", self.partial.display());
+        let Ok(entries) = std::fs::read_dir(&self.partial) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                std::fs::remove_dir_all(path).with_context(context)?;
+            } else if name != mark && name != LOCK {
+                std::fs::remove_file(path).with_context(context)?;
+            }
+        }
+        std::fs::remove_dir_all(&self.partial).with_context(context)
+    }
 }
+
+/// Removes files that a killed process was writing, or had just written.
+pub(crate) fn forget_temporaries(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|e| e.path()).filter(|path| is_temporary(path)) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// The file that a process at work holds locked.
+pub(crate) const LOCK: &str = "lock";
 
 /// This command line with `--resume`, quoted for a shell.
 pub(crate) fn resume_command() -> String {

@@ -2,7 +2,7 @@
 
 use crate::choices::{
     ColormapWord, DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord,
-    ProjectionWord, SigmaWord, SpectrumLossWord, StandardiseWord, StartWord, TargetWord,
+    ProjectionWord, Shard, SigmaWord, SpectrumLossWord, StandardiseWord, StartWord, TargetWord,
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -159,6 +159,9 @@ pub(crate) struct EmulateSection {
     /// Iterations between saves of the running batch; 0 never saves [default: 50]
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,
+    /// Only the k-th of n parts of the job; skyscat merge joins them [default: all of it]
+    #[arg(long, value_name = "K/N")]
+    pub(crate) shard: Option<Shard>,
 }
 
 /// Angular power spectra.

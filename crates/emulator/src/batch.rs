@@ -80,6 +80,17 @@ pub struct Batch {
     pub stop: String,
     /// The state to resume from, if it was interrupted.
     pub interrupted: Option<SavedDescent>,
+    /// What went wrong, if it could not go on.
+    pub failed: Option<Failed>,
+}
+
+/// Why a batch could not go on, and where from it may be tried again.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Iteration, term and what is not finite.
+    pub reason: String,
+    /// The last good state.
+    pub saved: SavedDescent,
 }
 
 pub(crate) struct Settings {
@@ -104,6 +115,7 @@ pub(crate) struct Ended {
     pub(crate) evaluations: u64,
     pub(crate) stop: String,
     pub(crate) interrupted: Option<SavedDescent>,
+    pub(crate) failed: Option<Failed>,
 }
 
 /// Iterations over which a plateau is judged.
@@ -145,6 +157,7 @@ pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
         Some(TerminationReason::Interrupt) => Some(save(&state)),
         _ => None,
     };
+    let failed_at = state.failure.take().map(|reason| Failed { reason, saved: save(&state) });
     let lbfgs = state.lbfgs.take().ok_or_else(|| failed("it never started".to_owned()))?;
     Ok(Ended {
         x: widen(&lbfgs.x),
@@ -153,6 +166,7 @@ pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
         evaluations: lbfgs.evaluations,
         stop: reason.map_or_else(|| "unknown".to_owned(), |r| r.text().to_owned()),
         interrupted,
+        failed: failed_at,
     })
 }
 
@@ -224,6 +238,88 @@ impl<T: Precision> Checkpoint<Descent, DescentState<Vec<T>>> for Saver {
         match self.progress.save_every() {
             0 => CheckpointingFrequency::Never,
             n => CheckpointingFrequency::Every(n),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A banana of twenty dimensions that is NaN from one evaluation on.
+    struct Banana {
+        evaluations: u64,
+        breaks_at: u64,
+        terms: [TermValue; 1],
+    }
+
+    impl Banana {
+        fn breaking_at(breaks_at: u64) -> Self {
+            let term = TermValue { name: "banana".to_owned(), value: 0.0 };
+            Self { evaluations: 0, breaks_at, terms: [term] }
+        }
+    }
+
+    impl Objective<Vec<f64>> for Banana {
+        fn value_and_gradient(&mut self, x: &Vec<f64>, g: &mut Vec<f64>) -> f64 {
+            self.evaluations += 1;
+            g.fill(0.0);
+            let mut f = 0.0;
+            for i in 0..x.len() - 1 {
+                let (a, b) = (1.0 - x[i], x[i + 1] - x[i] * x[i]);
+                f += a * a + 100.0 * b * b;
+                g[i] += -2.0 * a - 400.0 * x[i] * b;
+                g[i + 1] += 200.0 * b;
+            }
+            if self.evaluations >= self.breaks_at {
+                f = f64::NAN;
+            }
+            self.terms[0].value = f;
+            f
+        }
+        fn report(&self) -> &[TermValue] {
+            &self.terms
+        }
+        fn failure(&self) -> Option<String> {
+            self.terms[0].value.is_nan().then(|| "the term banana is NaN".to_owned())
+        }
+    }
+
+    fn run(breaks_at: u64, start: Start) -> Result<Ended, EmulatorError> {
+        let settings = Settings {
+            id: BatchId { target: None, number: 7 },
+            lbfgs: LbfgsConfig::campeti2025(),
+            steps: 40,
+            plateau: 0.0,
+            par: skyscat_num::Par::new(1).unwrap(),
+        };
+        descend::<f64, _>(Banana::breaking_at(breaks_at), start, &settings, Arc::new(Silent))
+    }
+
+    #[test]
+    fn a_batch_that_breaks_keeps_its_last_good_state_and_goes_on_to_the_same_bits() {
+        let x: Vec<f64> = (0..20).map(|i| if i % 2 == 0 { -1.2 } else { 1.0 }).collect();
+        let whole = run(u64::MAX, Start::At(x.clone())).unwrap();
+        assert!(whole.failed.is_none() && whole.history.len() == 41);
+        for breaks_at in [2, 5, 17, 30] {
+            let broken = run(breaks_at, Start::At(x.clone())).unwrap();
+            let Failed { reason, saved } = broken.failed.expect("it broke");
+            let done = saved.history.len();
+            let expected = format!("iteration {done}: the term banana is NaN");
+            assert_eq!(reason, expected);
+            assert_eq!(saved.history, whole.history[..done]);
+            assert!(saved.x.iter().chain(&saved.gradient).all(|v| v.is_finite()));
+            let rest = run(u64::MAX, Start::From(saved)).unwrap();
+            assert_eq!(rest.history, whole.history);
+            assert_eq!(rest.x, whole.x);
+        }
+    }
+
+    #[test]
+    fn a_start_that_is_not_finite_names_batch_and_term() {
+        let error = run(1, Start::At(vec![0.5; 20])).err().expect("refused").to_string();
+        for word in ["average-batch0007", "not finite at the start", "the term banana"] {
+            assert!(error.contains(word), "{error}");
         }
     }
 }

@@ -268,7 +268,8 @@ impl Emulator {
         Ok(self.standardiser.apply(maps.view()))
     }
 
-    /// Runs a batch from its start, or from where it was saved.
+    /// Runs a batch from its start, or from where it was saved. One that comes upon
+    /// numbers that are not finite ends in its last good state ([`Batch::failed`]).
     ///
     /// # Errors
     /// [`EmulatorError::Descent`] if the loss is not finite at the start or saving
@@ -338,6 +339,7 @@ impl Emulator {
             evaluations: ended.evaluations,
             stop: ended.stop,
             interrupted: ended.interrupted,
+            failed: ended.failed,
         })
     }
 

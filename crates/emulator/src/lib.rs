@@ -19,7 +19,7 @@ pub mod loss;
 mod plan;
 mod standardise;
 
-pub use batch::{Batch, Precision, Progress, SavedDescent, Silent};
+pub use batch::{Batch, Failed, Precision, Progress, SavedDescent, Silent};
 pub use config::{
     Config, EmulatorError, Init, LossConfig, Sigma, SpectrumLoss, Standardise, TargetMode,
 };

@@ -58,6 +58,36 @@ pub fn write_atomic(
     Ok(())
 }
 
+/// Makes a folder, durably: after a power cut it is there.
+///
+/// # Errors
+/// [`IoError::Os`], also if the name is taken.
+pub fn make_folder(path: &Path) -> Result<(), IoError> {
+    fs::create_dir(path).map_err(IoError::os(path, "make the folder"))?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// Renames a file or folder, durably; a file that is there is replaced.
+///
+/// A symbolic link at either end is moved or replaced itself, never followed.
+///
+/// # Errors
+/// [`IoError::Os`].
+pub fn rename(from: &Path, to: &Path) -> Result<(), IoError> {
+    fs::rename(from, to).map_err(IoError::os(to, "put in place"))?;
+    sync_folder(to);
+    sync_folder(from);
+    Ok(())
+}
+
+/// Whether a name is one that [`write_atomic`] writes under until it renames: a file of
+/// this name is left where a process was killed.
+pub fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
 /// Removes the temporary file when it goes out of scope (a renamed one is gone).
 struct Temporary(PathBuf);
 

@@ -8,6 +8,8 @@ use crate::{IoError, Overwrite, write_atomic};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"SKYSCKPT";
@@ -136,4 +138,51 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint, IoError> {
         data = rest;
     }
     Ok(Checkpoint { header: description.header, arrays })
+}
+
+/// Values `range` of an array of a checkpoint, without its checksum: for files that
+/// [`read_checkpoint`] has passed, when a part is wanted of what is too large to keep.
+///
+/// # Errors
+/// [`IoError::Checkpoint`] if there is no such array or part; [`IoError::Json`];
+/// [`IoError::Os`].
+pub fn read_checkpoint_part(
+    path: &Path,
+    name: &str,
+    range: std::ops::Range<usize>,
+) -> Result<Vec<f64>, IoError> {
+    let missing = || IoError::Checkpoint {
+        path: path.to_owned(),
+        what: "part",
+        given: format!("{name}, values {} to {}", range.start, range.end),
+        allowed: "a part that the file holds".into(),
+    };
+    let mut file = File::open(path).map_err(IoError::os(path, "open"))?;
+    let held = file.metadata().map_err(IoError::os(path, "measure"))?.len();
+    let mut start = [0; START];
+    file.read_exact(&mut start).map_err(IoError::os(path, "read"))?;
+    let length = u64::from_le_bytes(start[12..].try_into().expect("eight bytes"));
+    if &start[..8] != MAGIC || length > held {
+        return Err(missing());
+    }
+    let mut text = vec![0; length as usize];
+    file.read_exact(&mut text).map_err(IoError::os(path, "read"))?;
+    let description: Description = serde_json::from_slice(&text)
+        .map_err(|source| IoError::Json { path: path.to_owned(), source })?;
+    let at = description.arrays.iter().position(|(n, _)| n == name).ok_or_else(missing)?;
+    let before = description.arrays[..at].iter().try_fold(0u64, |sum, (_, n)| sum.checked_add(*n));
+    let before = before.ok_or_else(missing)?;
+    if range.start > range.end || range.end as u64 > description.arrays[at].1 {
+        return Err(missing());
+    }
+    let first = before.saturating_add(range.start as u64).saturating_mul(8);
+    let first = first.saturating_add(START as u64 + length);
+    file.seek(SeekFrom::Start(first)).map_err(IoError::os(path, "read"))?;
+    let mut bytes = Vec::new();
+    let wanted = 8 * range.len() as u64;
+    file.take(wanted).read_to_end(&mut bytes).map_err(IoError::os(path, "read"))?;
+    if bytes.len() as u64 != wanted {
+        return Err(missing());
+    }
+    Ok(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect())
 }

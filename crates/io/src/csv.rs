@@ -70,18 +70,22 @@ pub fn write_csv<R: AsRef<[CsvValue]>>(
     overwrite: Overwrite,
 ) -> Result<(), IoError> {
     let names: Vec<String> = columns.iter().map(|&c| CsvValue::from(c).cell()).collect();
-    let mut text = names.join(",") + "\n";
-    for (index, row) in rows.into_iter().enumerate() {
-        let cells: Vec<String> = row.as_ref().iter().map(CsvValue::cell).collect();
-        if cells.len() != columns.len() {
-            return Err(IoError::Shape {
-                path: path.to_owned(),
-                given: vec![index, cells.len()],
-                allowed: "rows as long as the list of columns",
-            });
+    let mut uneven = Ok(());
+    let written = write_atomic(path, overwrite, |out| {
+        writeln!(out, "{}", names.join(","))?;
+        for (index, row) in rows.into_iter().enumerate() {
+            let cells: Vec<String> = row.as_ref().iter().map(CsvValue::cell).collect();
+            if cells.len() != columns.len() {
+                uneven = Err(IoError::Shape {
+                    path: path.to_owned(),
+                    given: vec![index, cells.len()],
+                    allowed: "rows as long as the list of columns",
+                });
+                return Err(std::io::Error::other("an uneven row"));
+            }
+            writeln!(out, "{}", cells.join(","))?;
         }
-        text += &cells.join(",");
-        text.push('\n');
-    }
-    write_atomic(path, overwrite, |out| out.write_all(text.as_bytes()))
+        Ok(())
+    });
+    uneven.and(written)
 }

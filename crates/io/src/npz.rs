@@ -7,7 +7,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use num_complex::Complex64;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -21,6 +21,10 @@ pub fn read_npz(path: &Path) -> Result<BTreeMap<String, ArrayD<f64>>, IoError> {
     read_members(path, read_array)
 }
 
+/// A deflated byte holds at most this many: an archive that gives more has members
+/// that share their bytes, made to fill the memory.
+const MOST_UNPACKED: u64 = 1032;
+
 /// Reads every member of an archive in some way.
 pub(crate) fn read_members<A>(
     path: &Path,
@@ -28,13 +32,17 @@ pub(crate) fn read_members<A>(
 ) -> Result<BTreeMap<String, A>, IoError> {
     let archive_error = |source| IoError::Archive { path: path.to_owned(), source };
     let file = File::open(path).map_err(IoError::os(path, "open"))?;
+    let length = file.metadata().map_err(IoError::os(path, "measure"))?.len();
+    let mut left = length.saturating_mul(MOST_UNPACKED);
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
     let mut arrays = BTreeMap::new();
     for index in 0..archive.len() {
         let member = archive.by_index(index).map_err(archive_error)?;
         let name = member.name().map_err(archive_error)?;
         let name = name.trim_end_matches(".npy").to_owned();
-        arrays.insert(name, read(&mut Source::inside(member, path))?);
+        let mut source = Source::inside(member.take(left), path);
+        arrays.insert(name, read(&mut source)?);
+        left -= source.taken();
     }
     Ok(arrays)
 }

@@ -52,6 +52,11 @@ impl<'a> Source<'a> {
         self.length.map(|length| length.saturating_sub(self.at))
     }
 
+    /// Bytes taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.at
+    }
+
     /// How many values to reserve room for: all of them only if the file is
     /// known to hold them.
     pub(crate) fn capacity(&self, values: usize) -> usize {

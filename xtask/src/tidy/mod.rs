@@ -1,7 +1,9 @@
 //! `cargo xtask tidy`: what the compiler does not check.
 
+mod dependencies;
 mod layers;
 mod lexer;
+mod named_tests;
 mod sources;
 
 use crate::{cargo, say};
@@ -10,6 +12,10 @@ use std::process::ExitCode;
 
 pub(crate) fn run() -> Result<ExitCode> {
     let mut faults = layers::faults(&layers::edges(&cargo::metadata()?));
+    match cargo::metadata_of_all() {
+        Ok(all) => faults.extend(dependencies::faults(&all)),
+        Err(error) => say::line(&format!("tidy: SKIPPED the dependencies: {error:#}")),
+    }
     let checked = sources::check(&cargo::root(), &mut faults)?;
     if faults.is_empty() {
         say::line(&format!("tidy: {checked} files in order"));

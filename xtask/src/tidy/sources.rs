@@ -1,6 +1,7 @@
 //! Checks on the text of the repository: sizes, and what may be named where.
 
 use super::lexer::{Split, split};
+use super::named_tests;
 use anyhow::{Context, Result};
 use std::path::{Component, Path, PathBuf};
 
@@ -10,6 +11,9 @@ const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 80;
 /// Bytes of a committed data file.
 const DATA_BYTES: u64 = 64 * 1024;
+
+/// Folders of committed data.
+const DATA: &[&str] = &["tests/golden/", "/data/", "tests/fuzz/corpus/"];
 
 /// Something that only some folders may name.
 struct Reserved {
@@ -64,7 +68,7 @@ pub(super) fn check(root: &Path, faults: &mut Vec<String>) -> Result<usize> {
                     _ => check_text(&name, &text, faults),
                 }
             }
-            _ if name.starts_with("tests/golden/") || name.contains("/data/") => {
+            _ if DATA.iter().any(|folder| name.contains(folder)) => {
                 let size = path.metadata().with_context(|| name.clone())?.len();
                 if size > DATA_BYTES {
                     faults.push(format!("{name}: {size} bytes, allowed are {DATA_BYTES}"));
@@ -73,6 +77,9 @@ pub(super) fn check(root: &Path, faults: &mut Vec<String>) -> Result<usize> {
             _ => {}
         }
     }
+    let rust = files.iter().filter(|file| file.extension().is_some_and(|e| e == "rs"));
+    let rust: Vec<&Path> = rust.map(PathBuf::as_path).collect();
+    named_tests::check(root, &rust, faults)?;
     Ok(files.len())
 }
 

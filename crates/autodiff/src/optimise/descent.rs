@@ -1,6 +1,6 @@
 //! L-BFGS as an argmin solver, with a state that copies no vector.
 
-use super::{Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue, Vector};
+use super::{Lbfgs, LbfgsConfig, Objective, Stop, TermHistory, TermValue, Vector};
 use argmin::core::{Error, KV, Problem, Solver, State, TerminationReason, TerminationStatus};
 use skyscat_num::Par;
 use std::collections::HashMap;
@@ -38,6 +38,8 @@ pub struct DescentState<V> {
     pub terms: Vec<TermHistory>,
     /// Value after each iteration, the start first.
     pub history: Vec<f64>,
+    /// Why the descent failed, if it did; the rest is then the last good state.
+    pub failure: Option<String>,
     /// Iterations allowed.
     pub max_iters: u64,
     iter: u64,
@@ -93,6 +95,7 @@ impl<V: Clone> State for DescentState<V> {
             lbfgs: None,
             terms: Vec::new(),
             history: Vec::new(),
+            failure: None,
             max_iters: u64::MAX,
             iter: 0,
             counts: HashMap::new(),
@@ -175,10 +178,9 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         if let Some(x) = state.start.take() {
             let objective = problem.problem.as_mut().expect("the executor holds the problem");
             let started = self.par.install(|| Lbfgs::start(self.config, x, objective));
-            if let Some(failure) = objective.failure() {
-                return Err(Error::msg(failure));
-            }
-            let lbfgs = started?;
+            let lbfgs = started.map_err(|_| {
+                Error::msg(format!("not finite at the start: {}", blame(objective)))
+            })?;
             state.record(lbfgs.value, objective.report());
             state.lbfgs = Some(lbfgs);
         }
@@ -194,16 +196,22 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         let lbfgs = state.lbfgs.as_mut().expect("started by init");
         let before = lbfgs.evaluations;
         let stop = self.par.install(|| lbfgs.step(objective));
-        let value = lbfgs.value;
+        let (value, at) = (lbfgs.value, state.history.len());
         *problem.counts.entry("evaluations").or_insert(0) += lbfgs.evaluations - before;
-        state.record(value, problem.problem.as_ref().expect("held").report());
+        let objective = problem.problem.as_ref().expect("held");
+        let failure = match stop {
+            None => None,
+            Some(Stop::NotFinite) => Some(blame(objective)),
+            Some(_) => objective.failure(),
+        };
+        if let Some(failure) = failure {
+            state.failure = Some(format!("iteration {at}: {failure}"));
+        } else {
+            state.record(value, objective.report());
+        }
         Ok(match stop {
             None => (state, None),
             Some(stop) => {
-                let objective = problem.problem.as_ref().expect("held");
-                if let Some(failure) = objective.failure() {
-                    return Err(Error::msg(failure));
-                }
                 let reason = TerminationReason::SolverExit(format!("{stop:?}"));
                 (state.terminate_with(reason), None)
             }
@@ -224,4 +232,12 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         }
         TerminationStatus::NotTerminated
     }
+}
+
+/// What is not finite: as the objective says, or the gradient past its terms.
+fn blame<V>(objective: &impl Objective<V>) -> String {
+    objective.failure().unwrap_or_else(|| {
+        let terms = objective.report().iter().map(|t| format!("{} {:.3e}", t.name, t.value));
+        format!("the gradient, with the terms {}", terms.collect::<Vec<_>>().join(", "))
+    })
 }

@@ -32,6 +32,8 @@ pub enum Stop {
     ZeroGradient,
     /// No step decreases the value, not even along the gradient.
     LineSearch,
+    /// As before, and value or gradient are not finite however short the step.
+    NotFinite,
 }
 
 /// A descent that cannot go on.
@@ -67,6 +69,8 @@ pub struct Lbfgs<V> {
     trial_x: V,
     trial_gradient: V,
     spare: Vec<(V, V)>,
+    /// Whether value and gradient of the last trial were.
+    finite: bool,
 }
 
 impl<V: Vector> Lbfgs<V> {
@@ -108,12 +112,14 @@ impl<V: Vector> Lbfgs<V> {
             trial_x: zeros.clone(),
             trial_gradient: zeros,
             spare: Vec::new(),
+            finite: true,
             x,
         }
     }
 
     /// One iteration. A line search that fails is tried once more from the
-    /// steepest descent; `Some` tells why no step was taken.
+    /// steepest descent; `Some` tells why no step was taken, and leaves point and
+    /// pairs as they were.
     pub fn step(&mut self, objective: &mut dyn Objective<V>) -> Option<Stop> {
         let norm = self.gradient.dot(&self.gradient).sqrt();
         if norm == 0.0 {
@@ -123,12 +129,15 @@ impl<V: Vector> Lbfgs<V> {
         if self.line_search(objective, norm) {
             return None;
         }
-        if self.pairs.is_empty() {
-            return Some(Stop::LineSearch);
+        let pairs = std::mem::take(&mut self.pairs);
+        if !pairs.is_empty() {
+            self.set_direction();
+            if self.line_search(objective, norm) {
+                return None;
+            }
+            self.pairs = pairs;
         }
-        self.pairs.clear();
-        self.set_direction();
-        (!self.line_search(objective, norm)).then_some(Stop::LineSearch)
+        Some(if self.finite { Stop::LineSearch } else { Stop::NotFinite })
     }
 
     /// direction ← −H·gradient by the two-loop recursion.
@@ -161,12 +170,14 @@ impl<V: Vector> Lbfgs<V> {
             curvature: self.config.curvature,
             max_evaluations: self.config.max_line_search,
         };
-        let Self { x, direction, trial_x, trial_gradient, evaluations, .. } = self;
+        let Self { x, direction, trial_x, trial_gradient, evaluations, finite, .. } = self;
         let found = wolfe.search(start, first, &mut |step| {
             trial_x.set_sum(x, step, direction);
             let value = objective.value_and_gradient(trial_x, trial_gradient);
             *evaluations += 1;
-            Point { step, value, slope: trial_gradient.dot(direction) }
+            let slope = trial_gradient.dot(direction);
+            *finite = value.is_finite() && slope.is_finite();
+            Point { step, value, slope }
         });
         found.map(|point| self.accept(point.value)).is_some()
     }
@@ -249,5 +260,47 @@ mod tests {
     fn refuses_a_start_that_is_not_finite() {
         let error = Lbfgs::start(LbfgsConfig::campeti2025(), vec![f64::NAN; 2], &mut Rosenbrock);
         assert!(matches!(error, Err(LbfgsError::NotFinite { .. })));
+    }
+
+    /// Rosenbrock's banana whose value is infinite at some evaluations.
+    struct Moody {
+        evaluations: u64,
+        lost: std::ops::Range<u64>,
+    }
+
+    impl Objective<Vec<f64>> for Moody {
+        fn value_and_gradient(&mut self, x: &Vec<f64>, g: &mut Vec<f64>) -> f64 {
+            self.evaluations += 1;
+            let value = Rosenbrock.value_and_gradient(x, g);
+            if self.lost.contains(&self.evaluations) { f64::INFINITY } else { value }
+        }
+    }
+
+    #[test]
+    fn a_failed_line_search_restarts_once_from_the_steepest_descent() {
+        let config = LbfgsConfig::campeti2025();
+        let budget = config.max_line_search as u64;
+        // One search fails: the restart steps along the gradient and forgets the pairs.
+        for (lost, stop) in [(budget, None), (2 * budget, Some(Stop::NotFinite))] {
+            let mut objective = Moody { evaluations: 0, lost: 0..0 };
+            let mut descent = Lbfgs::start(config, vec![-1.2, 1.0, 0.3], &mut objective).unwrap();
+            for _ in 0..5 {
+                assert_eq!(descent.step(&mut objective), None);
+            }
+            let (x, gradient, pairs) =
+                (descent.x.clone(), descent.gradient.clone(), descent.pairs.clone());
+            assert!(pairs.len() > 1);
+            objective.lost = objective.evaluations + 1..objective.evaluations + 1 + lost;
+            assert_eq!(descent.step(&mut objective), stop);
+            if stop.is_none() {
+                let moved: Vec<f64> = descent.x.iter().zip(&x).map(|(a, b)| a - b).collect();
+                let along =
+                    moved.dot(&gradient) / (moved.dot(&moved) * gradient.dot(&gradient)).sqrt();
+                assert!((along + 1.0).abs() < 1e-12, "{along}");
+                assert_eq!(descent.pairs.len(), 1);
+            } else {
+                assert_eq!((descent.x, descent.pairs), (x, pairs), "the last good state");
+            }
+        }
     }
 }

@@ -41,7 +41,7 @@ pub trait Objective<V> {
     fn report(&self) -> &[TermValue] {
         &[]
     }
-    /// Why the last value is not finite, if the objective knows more than that.
+    /// Which part of the last value or gradient is not finite, if the objective knows.
     fn failure(&self) -> Option<String> {
         None
     }

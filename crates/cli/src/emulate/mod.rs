@@ -1,28 +1,31 @@
 //! `skyscat emulate`: many maps from few, resumable at any iteration.
 
 mod follow;
+mod identity;
 mod resolve;
 mod result;
 mod work;
 
 pub(crate) use resolve::{check_count, check_words, emulator_config, resolve_for};
+pub(crate) use result::{Batches, write};
+pub(crate) use work::Work;
 
 use crate::args::EmulateArgs;
 use crate::choices::PrecisionWord;
 use crate::devices::{self, Chosen};
 use crate::input::Inputs;
-use crate::place::{self, Place};
+use crate::place::{self, Kind, Place};
 use crate::settings::Settings;
 use crate::{Ending, interrupt, output, say};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use follow::{Bar, Follower};
-use skyscat::emulator::{Batch, BatchId, Emulator, SavedDescent, Schedule};
+use identity::{Facts, Identity, Stamp};
+use skyscat::emulator::{Batch, BatchId, Emulator, EmulatorError, Failed, SavedDescent, Schedule};
 use skyscat::num::{Par, Seed};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use work::{Finished, Stamp, Work};
+use work::{Finished, JOB};
 
 pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     let (overwrite, resume, quiet) = (args.replace.overwrite, args.resume, args.common.quiet);
@@ -37,7 +40,11 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     let sections = ["input", "statistics", "emulate", "output", "run"];
     let mut settings = given.over(args.common.config.as_deref(), &sections)?;
     let asked = resolve::check_asked(&settings.emulate)?;
-    let place = Place::check(&settings.output.output, overwrite, resume)?;
+    let place = Place::of(&settings.output.output, settings.emulate.shard)?;
+    if !resume {
+        place.check_free(overwrite)?;
+    }
+    place.check_partial(overwrite, resume)?;
     resolve::check_words(&mut settings)?;
     let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
     inputs.say_assumptions(quiet);
@@ -55,9 +62,20 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
         seed: asked.seed,
         version: output::VERSION.to_owned(),
     };
-    let work = Work::open(&place, stamp, resume, overwrite)?;
-    let schedule = emulator.schedule(asked.count);
-    let job = Job { settings, place, inputs, emulator, schedule, work, interrupted, quiet, device };
+    let facts = Facts::of(&inputs, &emulator, &device.name)?;
+    let identity = Identity { stamp, facts, shard: settings.emulate.shard, settings };
+    let work = match resume {
+        false => Work::begin(&place, identity, overwrite)?,
+        true => match taken_up(&place, identity, overwrite)? {
+            TakenUp::Work(work) => work,
+            TakenUp::Finished => {
+                say::note(&format!("{}: finished, nothing is left to do", place.output.display()));
+                return Ok(Ending::Done);
+            }
+        },
+    };
+    let schedule = work.identity().schedule()?;
+    let job = Job { place, inputs, emulator, schedule, work, interrupted, quiet, device };
     job.introduce(asked.count);
     let work = job.work.clone();
     let ended = job.run(overwrite);
@@ -68,9 +86,42 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     ended
 }
 
+/// What `--resume` found.
+enum TakenUp {
+    /// Something is left to do.
+    Work(Work),
+    /// The output is there, whole.
+    Finished,
+}
+
+/// Goes on from whatever a process left behind when it was killed: nothing, unfinished
+/// work, outputs half in place, or outputs in place beside work not yet removed.
+fn taken_up(place: &Place, identity: Identity, overwrite: bool) -> Result<TakenUp> {
+    let there = place.partial.exists() && !place.is_blank();
+    let work = match there {
+        true => Some(Work::resume(place, identity.clone())?),
+        false => None,
+    };
+    let staged = work.is_some() && place.is_staged();
+    if staged {
+        place.publish()?;
+    }
+    if staged || result::is_finished(place, &identity) {
+        place.remove_partial(JOB)?;
+        return Ok(TakenUp::Finished);
+    }
+    place.check_free(overwrite)?;
+    match work {
+        Some(work) => Ok(TakenUp::Work(work)),
+        None => {
+            say::note(&format!("{}: nothing to resume: it begins", place.partial.display()));
+            Ok(TakenUp::Work(Work::begin(place, identity, overwrite)?))
+        }
+    }
+}
+
 /// Everything of one emulation.
 struct Job {
-    settings: Settings,
     place: Place,
     inputs: Inputs,
     emulator: Emulator,
@@ -90,11 +141,11 @@ impl Job {
         say::note(&format!("input: {} ({})", self.inputs.summary(), self.inputs.names()));
         say::note(&format!(
             "{count} maps: {} batches of {}, up to {} iterations each, target {}, standardise {}",
-            self.schedule.batches().len(),
+            self.work.identity().batches(&self.schedule).len(),
             config.batch,
             config.steps,
-            self.settings.emulate.target.expect("resolved"),
-            self.settings.emulate.standardise.expect("resolved"),
+            self.settings().emulate.target.expect("resolved"),
+            self.settings().emulate.standardise.expect("resolved"),
         ));
         say::note(&self.device.sentence);
         if let Ok(left_out) = self.emulator.left_out()
@@ -108,40 +159,57 @@ impl Job {
         }
     }
 
+    fn settings(&self) -> &Settings {
+        &self.work.identity().settings
+    }
+
     fn run(self, overwrite: bool) -> Result<Ending> {
         let steps = self.emulator.config().steps;
-        let bar = Arc::new(Bar::new(self.schedule.batches().len(), steps, self.quiet));
-        let mut finished = BTreeMap::new();
-        for (number, &id) in self.schedule.batches().iter().enumerate() {
-            let done = match self.work.finished(id)? {
-                Some(done) => {
-                    bar.skip_to(number + 1);
-                    done
+        let batches = self.work.identity().batches(&self.schedule);
+        let bar = Arc::new(Bar::new(batches.len(), steps, self.quiet));
+        let mut failed = Vec::new();
+        for (number, &id) in batches.iter().enumerate() {
+            if self.work.finished(id)?.is_some() {
+                bar.skip_to(number + 1);
+                continue;
+            }
+            bar.begin(number);
+            match self.run_batch(id, &bar)? {
+                Ran::Finished => {}
+                Ran::Interrupted => {
+                    bar.clear();
+                    self.work.write_manifest()?;
+                    return self.stop(number - failed.len(), batches.len());
                 }
-                None => {
-                    bar.begin(number);
-                    match self.run_batch(id, &bar)? {
-                        Some(done) => done,
-                        None => {
-                            bar.clear();
-                            return self.stop(number);
-                        }
-                    }
+                Ran::Failed(reason) => {
+                    bar.say(&format!("batch {id} failed: {reason}"));
+                    failed.push((id, reason));
                 }
-            };
-            finished.insert(id, done);
+            }
         }
         bar.clear();
-        let written = result::write(&self, &finished, output::replace(overwrite))?;
-        self.work.remove()?;
+        self.work.write_manifest()?;
+        if !failed.is_empty() {
+            return self.report_failed(&failed, batches.len());
+        }
+        let written = match self.place.kind {
+            Kind::Shard => result::write_shard(&self.place, &self.work, &self.schedule)?,
+            Kind::Cube | Kind::Folder => {
+                let batches = Batches::of(&self.work, &self.schedule);
+                let written = result::write(&self.place, &batches, overwrite)?;
+                self.place.remove_partial(JOB)?;
+                written
+            }
+        };
         if !self.quiet {
             say::note(&written);
         }
         Ok(Ending::Done)
     }
 
-    /// Runs a batch to its end, or to the interrupt (`None`), where it is saved.
-    fn run_batch(&self, id: BatchId, bar: &Arc<Bar>) -> Result<Option<Finished>> {
+    /// Runs a batch to its end, to the interrupt, where it is saved, or to numbers that
+    /// are not finite, where its last good state is.
+    fn run_batch(&self, id: BatchId, bar: &Arc<Bar>) -> Result<Ran> {
         let start = Instant::now();
         let saved = self.work.descent(id)?;
         let before = saved.as_ref().map_or(0.0, |s| s.seconds);
@@ -150,23 +218,34 @@ impl Job {
             id,
             bar: bar.clone(),
             work: self.work.clone(),
-            every: self.settings.emulate.checkpoint_every.expect("has a default"),
+            every: self.settings().emulate.checkpoint_every.expect("has a default"),
             start,
             before,
             interrupted: self.interrupted.clone(),
         });
         if self.interrupted.load(Ordering::SeqCst) {
-            return Ok(None);
+            return Ok(Ran::Interrupted);
         }
-        let batch = self.descend(id, saved, follower.clone())?;
+        let batch = match self.descend(id, saved, follower.clone()) {
+            Ok(batch) => batch,
+            Err(EmulatorError::Descent { reason, .. }) => return Ok(Ran::Failed(reason)),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(Failed { reason, saved }) = &batch.failed {
+            follower.save_state(saved).context("the last good state")?;
+            return Ok(Ran::Failed(reason.clone()));
+        }
         if let Some(saved) = &batch.interrupted {
             follower.save_state(saved).context("the interrupted batch")?;
-            return Ok(None);
+            return Ok(Ran::Interrupted);
+        }
+        if !batch.maps.iter().all(|x| x.is_finite()) {
+            return Ok(Ran::Failed("the maps are not finite in their own units".to_owned()));
         }
         let done = self.finish(batch, before + start.elapsed().as_secs_f64())?;
         self.work.finish(&done)?;
         bar.say(&done.line());
-        Ok(Some(done))
+        Ok(Ran::Finished)
     }
 
     fn descend(
@@ -174,27 +253,21 @@ impl Job {
         id: BatchId,
         saved: Option<SavedDescent>,
         follower: Arc<Follower>,
-    ) -> Result<Batch> {
+    ) -> Result<Batch, EmulatorError> {
         #[cfg(feature = "gpu")]
         if let Some(device) = &self.device.gpu {
-            return Ok(self.emulator.run_on_gpu(id, saved, follower, device)?);
+            return self.emulator.run_on_gpu(id, saved, follower, device);
         }
-        Ok(match self.settings.emulate.precision.expect("has a default") {
-            PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower)?,
-            PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower)?,
-        })
+        match self.settings().emulate.precision.expect("has a default") {
+            PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower),
+            PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower),
+        }
     }
 
     fn finish(&self, batch: Batch, seconds: f64) -> Result<Finished> {
         let matches = self.emulator.block_matches(&batch)?;
         let names = matches.iter().map(|m| format!("{}_{}", m.field, m.kind));
         let matches = names.zip(matches.iter().map(|m| m.relative_rms)).collect();
-        ensure!(
-            batch.maps.iter().all(|x| x.is_finite()),
-            "batch {}: the descent ended in values that are not finite: try --precision f64 or \
-             fewer --steps",
-            batch.id
-        );
         Ok(Finished {
             id: batch.id,
             maps: batch.maps,
@@ -207,8 +280,7 @@ impl Job {
         })
     }
 
-    fn stop(&self, finished: usize) -> Result<Ending> {
-        let total = self.schedule.batches().len();
+    fn stop(&self, finished: usize, total: usize) -> Result<Ending> {
         say::note(&format!(
             "interrupted: {finished} of {total} batches are finished, the state is saved in {}",
             self.work.folder().display()
@@ -216,4 +288,24 @@ impl Job {
         say::note(&format!("resume with:\n  {}", place::resume_command()));
         Ok(Ending::Interrupted)
     }
+
+    fn report_failed(&self, failed: &[(BatchId, String)], total: usize) -> Result<Ending> {
+        say::note(&format!(
+            "{} of {total} batches failed; the others are finished and kept in {}:",
+            failed.len(),
+            self.work.folder().display()
+        ));
+        for (id, reason) in failed {
+            say::note(&format!("  {id}: {reason}"));
+        }
+        say::note(&format!("try these again with:\n  {}", place::resume_command()));
+        Ok(Ending::Incomplete)
+    }
+}
+
+/// How a batch ended.
+enum Ran {
+    Finished,
+    Interrupted,
+    Failed(String),
 }

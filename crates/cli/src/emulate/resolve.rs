@@ -168,5 +168,6 @@ pub(crate) fn what_counts(settings: &Settings) -> Result<Settings> {
     what.statistics.mask = None;
     what.emulate.checkpoint_every = None;
     what.emulate.seed = None;
+    what.emulate.shard = None;
     Ok(what)
 }

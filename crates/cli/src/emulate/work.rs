@@ -1,40 +1,49 @@
 //! Unfinished work on disk: finished batches and the running one.
 
-use crate::place::Place;
-use crate::settings::Settings;
+use super::identity::{Identity, Stamp};
+use crate::place::{LOCK, MANIFEST, Place, forget_temporaries};
 use crate::{output, say};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use ndarray::{Array3, ArrayView1};
 use serde::{Deserialize, Serialize};
 use skyscat::autodiff::TermHistory;
-use skyscat::emulator::{BatchId, SavedDescent};
-use skyscat::io::{Checkpoint, read_checkpoint, write_checkpoint};
+use skyscat::emulator::{BatchId, SavedDescent, Schedule};
+use skyscat::io::{
+    Checkpoint, FileRecord, Manifest, Overwrite, make_folder, read_checkpoint,
+    read_checkpoint_part, write_checkpoint,
+};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// The file that says which run a folder belongs to.
-const JOB: &str = "job.ckpt";
+pub(crate) const JOB: &str = "job.ckpt";
+/// The stage that the manifest of a folder of batches names.
+const STAGE: &str = "emulate batches";
 
-/// What a run must share with one that it goes on from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Stamp {
-    pub(crate) config: Settings,
-    pub(crate) input_sha256: String,
-    pub(crate) seed: u64,
-    pub(crate) version: String,
-}
-
-impl Stamp {
-    pub(crate) fn config_sha256(&self) -> Result<String> {
-        output::settings_sha256(&self.config)
-    }
-}
-
-/// The folder of unfinished work of one run.
+/// The folder of batches of one run: unfinished work, or a shard.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     folder: PathBuf,
-    stamp: Stamp,
+    identity: Arc<Identity>,
+    /// The manifest: each finished batch by the name of its file.
+    records: Arc<Mutex<Records>>,
+    /// Held as long as this process works here; released when it dies.
+    _lock: Option<Arc<File>>,
 }
+
+/// What the manifest lists, and how many batches the one on disk does.
+#[derive(Debug, Default)]
+struct Records {
+    listed: BTreeMap<String, FileRecord>,
+    on_disk: usize,
+}
+
+/// The manifest is written when this part of its batches is new, so that what is
+/// written in all grows as the number of batches and not as its square. A batch not
+/// yet listed is good by its own checksum.
+const NEW: usize = 64;
 
 /// A batch that has run to its end.
 #[derive(Clone, Debug)]
@@ -105,52 +114,109 @@ struct Head {
 }
 
 impl Work {
-    /// The folder of a new run, or, with `resume`, of the one that is there.
-    pub(crate) fn open(place: &Place, stamp: Stamp, resume: bool, overwrite: bool) -> Result<Self> {
-        let folder = place.partial.clone();
-        let job = folder.join(JOB);
-        if resume {
-            let found = read_checkpoint(&job).context("cannot resume")?;
-            let found: Stamp = serde_json::from_value(found.header).with_context(|| {
-                format!("{}: cannot resume: not a run of skyscat", job.display())
-            })?;
-            compare(&found, &stamp)
-                .with_context(|| format!("{}: cannot resume", folder.display()))?;
-        } else {
-            if folder.exists() && overwrite {
-                ensure!(
-                    job.is_file() || is_empty(&folder),
-                    "{}: the folder is no unfinished run: move it away",
-                    folder.display()
-                );
-                std::fs::remove_dir_all(&folder)
-                    .with_context(|| format!("{}: cannot be removed", folder.display()))?;
-            }
-            std::fs::create_dir(&folder)
-                .with_context(|| format!("{}: cannot be made", folder.display()))?;
-            write_checkpoint(&job, &serde_json::to_value(&stamp)?, &[])?;
+    fn new(folder: &Path, identity: Identity, lock: Option<Arc<File>>) -> Self {
+        let (folder, identity) = (folder.to_owned(), Arc::new(identity));
+        Self { folder, identity, records: Arc::default(), _lock: lock }
+    }
+
+    /// The folder of a new run; one that was killed before it could save is replaced.
+    pub(crate) fn begin(place: &Place, identity: Identity, overwrite: bool) -> Result<Self> {
+        let folder = &place.partial;
+        if folder.exists() {
+            ensure!(
+                place.is_blank() || (overwrite && folder.join(JOB).is_file()),
+                "{}: the folder is no unfinished run: move it away",
+                folder.display()
+            );
+            let _held = lock(folder)?;
+            std::fs::remove_dir_all(folder)
+                .with_context(|| format!("{}: cannot be removed", folder.display()))?;
         }
-        Ok(Self { folder, stamp })
+        make_folder(folder)?;
+        let work = Self::new(folder, identity, lock(folder)?);
+        write_checkpoint(&folder.join(JOB), &serde_json::to_value(&*work.identity)?, &[])?;
+        work.write_manifest()?;
+        Ok(work)
+    }
+
+    /// The folder of the run that is there.
+    pub(crate) fn resume(place: &Place, identity: Identity) -> Result<Self> {
+        let folder = &place.partial;
+        let found = read_identity(folder).context("cannot resume")?;
+        let shown = || format!("{}: cannot resume", folder.display());
+        found.stamp.check_same(&identity.stamp).with_context(shown)?;
+        ensure!(found.shard == identity.shard, "{}: it is another shard", shown());
+        let work = Self::new(folder, identity, lock(folder)?);
+        work.read_manifest().with_context(shown)?;
+        forget_temporaries(folder);
+        Ok(work)
+    }
+
+    /// A folder of finished batches, to read.
+    pub(crate) fn finished_shard(folder: &Path) -> Result<Self> {
+        let work = Self::new(folder, read_identity(folder)?, None);
+        work.read_manifest()?;
+        Ok(work)
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(crate) fn stamp(&self) -> &Stamp {
-        &self.stamp
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
-    /// Removes the folder.
-    pub(crate) fn remove(&self) -> Result<()> {
-        std::fs::remove_dir_all(&self.folder)
-            .with_context(|| format!("{}: cannot be removed", self.folder.display()))
+    pub(crate) fn stamp(&self) -> &Stamp {
+        &self.identity.stamp
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.folder.join(MANIFEST)
+    }
+
+    /// Lists each finished batch with its checksum; paths are names in the folder, which
+    /// may be moved.
+    pub(crate) fn write_manifest(&self) -> Result<()> {
+        let mut records = self.records.lock().expect("no holder panics");
+        records.on_disk = records.listed.len();
+        let manifest = Manifest {
+            stage: STAGE.to_owned(),
+            command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+            version: output::VERSION.to_owned(),
+            seed: Some(self.stamp().seed),
+            config_sha256: Some(self.stamp().config_sha256()?),
+            inputs: self.identity.facts.files.clone(),
+            outputs: records.listed.values().cloned().collect(),
+        };
+        Ok(manifest.write(&self.manifest(), Overwrite::Allow)?)
+    }
+
+    /// The manifest of a run that was killed before it wrote the first is empty.
+    fn read_manifest(&self) -> Result<()> {
+        let path = self.manifest();
+        if !path.exists() {
+            return Ok(());
+        }
+        let manifest = Manifest::read(&path)?;
+        ensure!(manifest.stage == STAGE, "{}: no manifest of batches", path.display());
+        let named = |record: FileRecord| (record.path.to_string_lossy().into_owned(), record);
+        let mut records = self.records.lock().expect("no holder panics");
+        records.listed = manifest.outputs.into_iter().map(named).collect();
+        records.on_disk = records.listed.len();
+        Ok(())
+    }
+
+    /// The record of a batch.
+    fn record(&self, id: BatchId) -> Option<FileRecord> {
+        self.records.lock().expect("no holder panics").listed.get(&name(id)).cloned()
     }
 
     /// Removes the folder if no batch was finished or saved in it.
     pub(crate) fn remove_if_blank(&self) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
-        if entries.flatten().all(|e| e.file_name() == JOB) {
+        let blank = [JOB, MANIFEST, LOCK];
+        if entries.flatten().all(|e| blank.iter().any(|name| e.file_name() == *name)) {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
@@ -163,10 +229,10 @@ impl Work {
         Ok(Head {
             kind: kind.to_owned(),
             batch: id.to_string(),
-            config_sha256: self.stamp.config_sha256()?,
-            input_sha256: self.stamp.input_sha256.clone(),
-            seed: self.stamp.seed,
-            version: self.stamp.version.clone(),
+            config_sha256: self.stamp().config_sha256()?,
+            input_sha256: self.stamp().input_sha256.clone(),
+            seed: self.stamp().seed,
+            version: self.stamp().version.clone(),
             shape: Vec::new(),
             stop: String::new(),
             evaluations: 0,
@@ -205,10 +271,16 @@ impl Work {
         Ok(Some((head, file)))
     }
 
-    /// A finished batch, if it is there.
+    /// A finished batch, if it is there. One that was killed before it was listed is
+    /// good by its own checksum and is listed now.
     pub(crate) fn finished(&self, id: BatchId) -> Result<Option<Finished>> {
         let Some((head, file)) = self.read(id, "batch")? else { return Ok(None) };
-        let shown = self.path(id, "batch").display().to_string();
+        let path = self.path(id, "batch");
+        let shown = path.display().to_string();
+        match self.record(id) {
+            Some(record) => FileRecord { path: path.clone(), ..record }.check()?,
+            None => self.list(id)?,
+        }
         let take = |name: &str| array(&file, name, &shown);
         let shape: [usize; 3] =
             head.shape.clone().try_into().ok().with_context(|| format!("{shown}: shape"))?;
@@ -226,6 +298,47 @@ impl Work {
             seconds: take("seconds")?.first().copied().unwrap_or(0.0),
             matches: named(&head.matches, take("matches")?),
         }))
+    }
+
+    /// Lets others in.
+    pub(crate) fn unlock(&self) -> Result<()> {
+        let lock = self.folder.join(LOCK);
+        std::fs::remove_file(&lock).with_context(|| format!("{}", lock.display()))
+    }
+
+    /// Checks that exactly the batches of this shard are listed, and each as listed.
+    pub(crate) fn check_batches(&self, schedule: &Schedule) -> Result<()> {
+        let shown = self.folder.display();
+        let mut records = self.records.lock().expect("no holder panics").listed.clone();
+        for id in self.identity.batches(schedule) {
+            let record = records.remove(&name(id));
+            let record = record.with_context(|| format!("{shown}: batch {id} is missing"))?;
+            FileRecord { path: self.path(id, "batch"), ..record }.check()?;
+        }
+        let foreign: Vec<String> = records.into_keys().collect();
+        ensure!(foreign.is_empty(), "{shown}: not of this shard: {}", foreign.join(", "));
+        Ok(())
+    }
+
+    /// One map of a batch that [`Work::finished`] has passed, axes (1, channel, pixel).
+    pub(crate) fn map(&self, id: BatchId, member: usize) -> Result<Array3<f64>> {
+        let facts = &self.identity.facts;
+        let (channels, pixels) = (facts.channels.len(), 12 * facts.nside * facts.nside);
+        let (path, length) = (self.path(id, "batch"), channels * pixels);
+        let values = read_checkpoint_part(&path, "maps", member * length..(member + 1) * length)?;
+        Ok(Array3::from_shape_vec((1, channels, pixels), values)?)
+    }
+
+    /// Enters a batch into the manifest.
+    fn list(&self, id: BatchId) -> Result<()> {
+        let record = FileRecord::of(&self.path(id, "batch"))?;
+        let record = FileRecord { path: PathBuf::from(name(id)), ..record };
+        let mut records = self.records.lock().expect("no holder panics");
+        records.listed.insert(name(id), record);
+        let new = records.listed.len() - records.on_disk.min(records.listed.len());
+        let due = new * NEW >= records.listed.len();
+        drop(records);
+        if due { self.write_manifest() } else { Ok(()) }
     }
 
     /// Writes a finished batch and removes its descent.
@@ -250,6 +363,7 @@ impl Work {
             ("seconds", ArrayView1::from(std::slice::from_ref(&done.seconds))),
         ];
         write_checkpoint(&self.path(done.id, "batch"), &serde_json::to_value(head)?, &arrays)?;
+        self.list(done.id)?;
         let descent = self.path(done.id, "descent");
         if descent.exists() {
             std::fs::remove_file(&descent)
@@ -325,43 +439,26 @@ fn array(file: &Checkpoint, name: &str, shown: &str) -> Result<Vec<f64>> {
     Ok(found.to_vec())
 }
 
-fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+/// The file of a finished batch.
+pub(crate) fn name(id: BatchId) -> String {
+    format!("{id}.batch")
 }
 
-/// Says in what two runs differ.
-fn compare(found: &Stamp, own: &Stamp) -> Result<()> {
-    let mut differences = Vec::new();
-    let mut note = |what: &str, there: String, here: String| {
-        if there != here {
-            differences.push(format!("{what} is {there} there, {here} here"));
-        }
-    };
-    note("seed", found.seed.to_string(), own.seed.to_string());
-    note("version", found.version.clone(), own.version.clone());
-    let short = |sha: &str| format!("input {}", &sha[..sha.len().min(12)]);
-    note("the content of the input", short(&found.input_sha256), short(&own.input_sha256));
-    let (there, here) = (keys(&found.config)?, keys(&own.config)?);
-    let names: std::collections::BTreeSet<&String> = there.keys().chain(here.keys()).collect();
-    for name in names {
-        let value = |t: &std::collections::BTreeMap<String, String>| {
-            t.get(name).cloned().unwrap_or_else(|| "not set".to_owned())
-        };
-        note(name, value(&there), value(&here));
-    }
-    if !differences.is_empty() {
-        bail!("it is another run: {}", differences.join("; "));
-    }
-    Ok(())
+fn read_identity(folder: &Path) -> Result<Identity> {
+    let job = folder.join(JOB);
+    let found = read_checkpoint(&job)?;
+    serde_json::from_value(found.header)
+        .with_context(|| format!("{}: not a run of skyscat", job.display()))
 }
 
-fn keys(settings: &Settings) -> Result<std::collections::BTreeMap<String, String>> {
-    let mut keys = std::collections::BTreeMap::new();
-    for (_, section) in toml::Table::try_from(settings)? {
-        let toml::Value::Table(section) = section else { continue };
-        keys.extend(section.into_iter().map(|(key, value)| (key, value.to_string())));
-    }
-    Ok(keys)
+/// Keeps two processes from one folder. File systems that know no locks are let be.
+fn lock(folder: &Path) -> Result<Option<Arc<File>>> {
+    let path = folder.join(LOCK);
+    let file = (OpenOptions::new().write(true).create(true).truncate(false).open(&path))
+        .with_context(|| format!("{}: cannot be made", path.display()))?;
+    let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    ensure!(!taken, "{}: another process is at work on this run", folder.display());
+    Ok(Some(Arc::new(file)))
 }
 
 /// Says that a save failed; the run goes on, the last save stays.

@@ -7,11 +7,12 @@ mod matrix;
 mod spectra;
 
 use crate::args::{Common, PlotCommand, Replace};
+use crate::choices::ColormapWord;
 use crate::settings::{InputSection, PlotSection, Settings};
 use crate::{Ending, output, say};
 use anyhow::{Result, bail};
 use skyscat::io::write_atomic;
-use skyscat_plot::{Figure, Scene};
+use skyscat_plot::{Colormap, Figure, Scene};
 use std::path::{Path, PathBuf};
 
 /// Width of a figure in points; letters are 7.2 points high.
@@ -122,4 +123,14 @@ pub(crate) fn write_scene(
 /// The name of a file without folder and extension.
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl From<ColormapWord> for Colormap {
+    fn from(word: ColormapWord) -> Self {
+        match word {
+            ColormapWord::Planck => Self::Planck,
+            ColormapWord::Viridis => Self::Viridis,
+            ColormapWord::RdBu => Self::RdBu,
+        }
+    }
 }

@@ -57,7 +57,16 @@ pub(super) fn maps(
         !resume || *full == Some(true),
         "--resume has no meaning without --full: draws from templates take seconds"
     );
-    let place = Place::check(&settings.output.output, overwrite, resume)?;
+    let place = Place::of(&settings.output.output, None)?;
+    if !(resume && place.is_staged()) {
+        place.check_free(overwrite)?;
+    }
+    place.check_partial(overwrite, resume)?;
+    ensure!(
+        !resume || place.partial.exists(),
+        "{}: there is nothing to resume: run the command without --resume",
+        place.partial.display()
+    );
     Ok(Some((place, count, Seed(seed))))
 }
 

@@ -9,8 +9,9 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array3, Ix3};
 use skyscat::healpix::{MapSet, Ordering};
 use skyscat::io::{
-    FitsOptions, HeaderCard, Manifest, NpzArray, Overwrite, Precision, read_checkpoint, read_npy,
-    write_atomic, write_checkpoint, write_fits, write_npy, write_npy_parts, write_npz,
+    FitsOptions, HeaderCard, Manifest, NpzArray, Overwrite, Precision, make_folder,
+    read_checkpoint, read_npy, write_atomic, write_checkpoint, write_fits, write_npy,
+    write_npy_parts, write_npz,
 };
 use skyscat::num::Seed;
 use skyscat::sim::{Coverage, Realisation, Templates};
@@ -51,9 +52,9 @@ pub(super) fn drawn(job: &Job, templates: &Templates) -> Result<()> {
             numbers.iter().map(|&number| realisation(job, *seed, number)).collect();
         templates.draw(sigma, &realisations, job.channels, &job.par)
     });
-    begin_folder(place, job.overwrite)?;
+    place.begin()?;
     let mut written = Vec::new();
-    if place.is_cube {
+    if place.is_cube() {
         let mut failed = None;
         let parts = sets.map_while(|set| match set {
             Ok(set) => Some(set.data().iter().copied().collect()),
@@ -63,14 +64,13 @@ pub(super) fn drawn(job: &Job, templates: &Templates) -> Result<()> {
             }
         });
         let shape = [*count, job.channels.count(), npix];
-        let replace = output::replace(job.overwrite);
-        let result =
-            write_npy_parts(&place.output, &shape, precision(job.section()), replace, parts);
+        let precision = precision(job.section());
+        let result = write_npy_parts(&place.cube(), &shape, precision, Overwrite::Refuse, parts);
         if let Some(error) = failed {
             return Err(error.into());
         }
         result?;
-        written.push(place.output.clone());
+        written.push(place.cube());
     } else {
         for (set, numbers) in sets.zip(members.chunks(AT_ONCE)) {
             let set = set?;
@@ -118,15 +118,15 @@ pub(super) fn followed(job: &Job) -> Result<()> {
     let first = read(&maps[0])?;
     let npix = first.nside().npix();
     let unseen = first.data().iter().take(npix).filter(|v| !skyscat::healpix::is_seen(**v)).count();
-    begin_folder(place, job.overwrite)?;
+    place.begin()?;
     let mut written = Vec::new();
-    if place.is_cube {
+    if place.is_cube() {
         let sets = maps.iter().map(read).collect::<Result<Vec<_>>>()?;
         let parts = sets.iter().map(|set| set.data().iter().copied().collect());
         let shape = [*count, job.channels.count(), npix];
-        let replace = output::replace(job.overwrite);
-        write_npy_parts(&place.output, &shape, precision(job.section()), replace, parts)?;
-        written.push(place.output.clone());
+        let precision = precision(job.section());
+        write_npy_parts(&place.cube(), &shape, precision, Overwrite::Refuse, parts)?;
+        written.push(place.cube());
     } else {
         for (path, number) in maps.iter().zip(members(job, *count)) {
             written.push(write_map(job, place, &read(path)?, number)?);
@@ -184,20 +184,6 @@ fn write_map(job: &Job, place: &Place, map: &MapSet, number: u64) -> Result<Path
     Ok(path)
 }
 
-/// Makes the folder that maps are staged in.
-fn begin_folder(place: &Place, overwrite: bool) -> Result<()> {
-    if place.is_cube {
-        return Ok(());
-    }
-    let staging = place.staging();
-    if overwrite && staging.exists() {
-        std::fs::remove_dir_all(&staging)
-            .with_context(|| format!("{}: cannot be removed", staging.display()))?;
-    }
-    std::fs::create_dir_all(&staging)
-        .with_context(|| format!("{}: cannot be made", staging.display()))
-}
-
 /// Makes the folder of unfinished maps, or checks that it is of this job.
 fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<()> {
     let section = SimulateSection { count: None, ..job.section().clone() };
@@ -221,15 +207,14 @@ fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<()> {
     }
     if place.partial.exists() {
         ensure!(
-            file.is_file(),
+            file.is_file() || place.is_blank(),
             "{}: the folder is no unfinished run: move it away",
             place.partial.display()
         );
         std::fs::remove_dir_all(&place.partial)
             .with_context(|| format!("{}: cannot be removed", place.partial.display()))?;
     }
-    std::fs::create_dir(&place.partial)
-        .with_context(|| format!("{}: cannot be made", place.partial.display()))?;
+    make_folder(&place.partial)?;
     Ok(write_checkpoint(&file, &stamp, &[])?)
 }
 
@@ -242,11 +227,8 @@ fn finish(
     unseen: usize,
     npix: usize,
 ) -> Result<()> {
-    let replace = output::replace(job.overwrite);
-    let scan = match place.is_cube {
-        true => output::beside(&place.output, ".scan.toml"),
-        false => place.staging().join("scan.toml"),
-    };
+    let replace = Overwrite::Refuse;
+    let scan = place.companion("scan.toml", ".scan.toml");
     let text = job.config().to_toml()?;
     write_atomic(&scan, replace, |out| out.write_all(text.as_bytes()))?;
     output::write_settings(&place.settings(), "simulate", &job.settings, replace)?;
@@ -264,16 +246,13 @@ fn finish(
     };
     manifest.write(&place.manifest(), replace)?;
     place.publish()?;
-    if place.partial.exists() {
-        std::fs::remove_dir_all(&place.partial)
-            .with_context(|| format!("{}: cannot be removed", place.partial.display()))?;
-    }
+    place.remove_partial(JOB)?;
     let holes = match unseen {
         0 => String::new(),
         n => format!("; {n} of {npix} pixels are UNSEEN"),
     };
     let count = job.maps.as_ref().map_or(0, |m| m.1);
-    let kind = if place.is_cube { "one cube" } else { "one FITS file each" };
+    let kind = if place.is_cube() { "one cube" } else { "one FITS file each" };
     job.note(format!("{}: {count} maps, {kind}{holes}", place.output.display()));
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! The real binary, run as a user runs it.
 
 mod bad_input;
+mod corpus;
+mod crash;
 mod devices;
 mod emulate;
+mod hpc;
 mod measure;
+mod same_bits;
 mod simulate;
 mod small;
 mod validate;

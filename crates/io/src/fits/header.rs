@@ -2,6 +2,7 @@
 
 use crate::IoError;
 use crate::source::Source;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -119,6 +120,9 @@ fn fitted(text: &str, path: &Path, key: &str) -> Result<[u8; CARD], IoError> {
 pub(crate) struct Header {
     path: PathBuf,
     pub(crate) cards: Vec<HeaderCard>,
+    /// The first card of each keyword: a table asks for seven a column, and a search
+    /// through all cards for each would make long headers take minutes.
+    first: HashMap<String, usize>,
 }
 
 impl Header {
@@ -134,7 +138,10 @@ impl Header {
             }
             for card in block.chunks_exact(CARD) {
                 if card.starts_with(b"END     ") {
-                    return Ok(Some(Self { path, cards }));
+                    let place = |(at, card): (usize, &HeaderCard)| (card.keyword.clone(), at);
+                    // Of equal keywords the last to be collected stays: that of the first.
+                    let first = cards.iter().enumerate().rev().map(place).collect();
+                    return Ok(Some(Self { path, cards, first }));
                 }
                 cards.extend(decoded(card, &path)?);
             }
@@ -152,8 +159,7 @@ impl Header {
     }
 
     pub(super) fn value(&self, keyword: &str) -> Option<&HeaderValue> {
-        let card = self.cards.iter().find(|c| c.keyword == keyword)?;
-        card.value.as_ref()
+        self.cards[*self.first.get(keyword)?].value.as_ref()
     }
 
     /// The text of a keyword, `None` if absent or blank.

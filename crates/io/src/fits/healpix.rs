@@ -62,6 +62,7 @@ pub(crate) fn read_fits_maps(
             });
         }
     }
+    coverage.check_size(&header, chosen.len())?;
     let read: Vec<usize> =
         coverage.pixel_column().into_iter().chain(chosen.iter().copied()).collect();
     let mut values = layout.read(&mut source, &read)?;
@@ -111,6 +112,11 @@ fn first_table(source: &mut Source) -> Result<Header, IoError> {
     }
     Err(IoError::NoTable { path, found })
 }
+
+/// Pixels of a sky for each value that the file holds.
+const MOST_PER_VALUE: u64 = 1000;
+/// Pixels of all channels that may be spread whatever the file holds (128 MiB).
+const ALWAYS: u64 = 1 << 24;
 
 /// Which pixels the rows of the table stand for.
 struct Coverage {
@@ -186,6 +192,23 @@ impl Coverage {
             }
         };
         Ok(Self { nside, values, kind })
+    }
+
+    /// Refuses a sky out of proportion to the file: what is allocated is bounded by
+    /// what the file holds.
+    fn check_size(&self, header: &Header, columns: usize) -> Result<(), IoError> {
+        let sky = (self.nside.npix() as u64).saturating_mul(columns as u64);
+        let held = self.values.saturating_mul(columns as u64);
+        if sky <= held.saturating_mul(MOST_PER_VALUE).max(ALWAYS) {
+            return Ok(());
+        }
+        let given = format!(
+            "{}, of which the file holds {} of {} pixels",
+            self.nside,
+            self.values,
+            self.nside.npix()
+        );
+        Err(header.refuse("NSIDE", given, "at least a thousandth of a sky of this resolution"))
     }
 
     fn pixel_column(&self) -> Option<usize> {

@@ -1,0 +1,338 @@
+//! Runs that are killed, run out of disk or come upon infinities: what is kept, and
+//! that what follows ends in the same bits.
+
+use crate::{Bench, Said, listing};
+use skyscat::io::{FileRecord, Manifest};
+use skyscat::num::Seed;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Four batches of 3 maps; a save every second iteration.
+const RUN: &str = "emulate --input in.npy --count 11 --seed 3 --batch 3 --steps 24 \
+                   --checkpoint-every 2 --threads 1 --quiet";
+
+/// Seed of the moments; another one is as good.
+const MOMENTS: u64 = 20251;
+
+/// Names of everything in the folder that a run writes, without process numbers.
+fn state(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let whole: Vec<&str> =
+            name.split('.').filter(|part| part.parse::<u64>().is_err()).collect();
+        names.push(whole.join("."));
+        if path.is_dir() {
+            names.extend(state(&path).into_iter().map(|inner| format!("{name}/{inner}")));
+        }
+    }
+    names.sort();
+    names
+}
+
+/// Runs to the end and tells how long it took and every state of the folder on the way.
+fn watched(bench: &Bench, line: &str) -> (Duration, Vec<Vec<String>>) {
+    let mut child = bench.command(line).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    let mut states = vec![state(bench.folder.path())];
+    while child.try_wait().unwrap().is_none() {
+        let now = state(bench.folder.path());
+        if states.last() != Some(&now) {
+            states.push(now);
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    (start.elapsed(), states)
+}
+
+/// Iterations saved in the folder of unfinished work: none of a batch twice.
+fn saved_iterations(partial: &Path) -> usize {
+    let length = |path: PathBuf| -> usize {
+        let Ok(file) = skyscat::io::read_checkpoint(&path) else { return 0 };
+        file.array("history").map_or(0, |history| history.len() - 1)
+    };
+    let Ok(entries) = std::fs::read_dir(partial) else { return 0 };
+    let mut batches = std::collections::BTreeMap::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|e| e == "batch" || e == "descent") {
+            let most = batches.entry(path.file_stem().unwrap().to_owned()).or_insert(0);
+            *most = length(path).max(*most);
+        }
+    }
+    batches.values().sum()
+}
+
+/// Starts a run and kills it when `now` says so; whether it was still alive. What had
+/// been saved by then must be there after it.
+fn killed(bench: &Bench, line: &str, mut now: impl FnMut(Duration) -> bool) -> bool {
+    let output = line.split_whitespace().skip_while(|word| *word != "--output").nth(1).unwrap();
+    let partial = bench.path(&format!("{output}.partial"));
+    let mut child = bench.command(line).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if now(start.elapsed()) {
+            let before = saved_iterations(&partial);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let removed = bench.path(output).exists();
+            assert!(removed || saved_iterations(&partial) >= before, "a saved iteration was lost");
+            return true;
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// Every file that the output consists of is whole, and the manifest says so.
+fn check_output(bench: &Bench, output: &str, whole: &str) {
+    let name = |suffix: &str| match output.ends_with(".npy") {
+        true => (format!("{output}{suffix}"), format!("{whole}{suffix}")),
+        false => (format!("{output}/{}", &suffix[1..]), format!("{whole}/{}", &suffix[1..])),
+    };
+    let (own, other) = name(".history.csv");
+    assert_eq!(bench.bytes(&own), bench.bytes(&other), "{own}");
+    let maps: Vec<(String, String)> = match output.ends_with(".npy") {
+        true => vec![(output.to_owned(), whole.to_owned())],
+        false => (0..11)
+            .map(|i| (format!("{output}/map_{i:05}.fits"), format!("{whole}/map_{i:05}.fits")))
+            .collect(),
+    };
+    for (own, other) in maps {
+        assert_eq!(bench.bytes(&own), bench.bytes(&other), "{own}");
+    }
+    let manifest = name(".manifest.json").0;
+    let manifest = Manifest::read(&bench.path(&manifest)).unwrap();
+    for record in manifest.outputs {
+        FileRecord { path: bench.path(record.path.to_str().unwrap()), ..record }.check().unwrap();
+    }
+    let left = listing(bench.folder.path());
+    let left = left.iter().map(|path| path.to_string_lossy()).filter(|path| {
+        path.contains(".partial") || path.ends_with(".tmp") || path.contains(".old")
+    });
+    assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// 25 runs are killed, half at a random time and half in a random state of the disk,
+/// some of them twice; each is resumed to its end.
+#[test]
+#[allow(clippy::print_stderr, reason = "a failure is repeated with its seed")]
+fn a_run_killed_at_any_moment_resumes_to_the_same_bits() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    eprintln!("seed of the moments: {MOMENTS}");
+    let mut random = Seed(MOMENTS).stream("kill").index(0, 0);
+    let mut attempts = 0;
+    for (kind, whole, wanted) in [(".npy", "whole.npy", 13), ("", "whole", 12)] {
+        let (time, _) = watched(&bench, &format!("{RUN} --output {whole}"));
+        let output = format!("o{kind}");
+        let line = format!("{RUN} --output {output}");
+        let (_, states) = watched(&bench, &line);
+        assert!(states.len() > 20, "{} states were seen", states.len());
+        let mut hits = 0;
+        while hits < wanted {
+            clear(&bench, &output);
+            let mut kill = |line: &str| {
+                attempts += 1;
+                assert!(attempts < 200, "kills do not hit");
+                let after = time.mul_f64(random.below(1_000_000) as f64 / 1e6);
+                let wanted = &states[1 + random.below(states.len() - 1)];
+                match attempts % 2 {
+                    0 => killed(&bench, line, |elapsed| elapsed >= after),
+                    _ => killed(&bench, line, |_| state(bench.folder.path()) == *wanted),
+                }
+            };
+            // One that came too late is no kill; every third is killed twice.
+            if !kill(&line) {
+                continue;
+            }
+            hits += 1;
+            if hits % 3 == 0 {
+                kill(&format!("{line} --resume"));
+            }
+            bench.good(&format!("{line} --resume"));
+            check_output(&bench, &output, whole);
+        }
+    }
+    eprintln!("25 kills in {attempts} attempts");
+}
+
+/// Removes an output and all beside it.
+fn clear(bench: &Bench, output: &str) {
+    for entry in std::fs::read_dir(bench.folder.path()).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(output) {
+            let path = entry.path();
+            let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+        }
+    }
+}
+
+/// A small file system of its own, if this may be mounted.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path, kib: usize) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let options = format!("size={kib}k");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(folder.to_owned()))
+    }
+
+    fn enlarge(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,size=64m"]).arg(&self.0);
+        assert!(mount.status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_ends_a_run_with_a_reason_and_room_lets_it_go_on() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 8, 4);
+    bench.good(&format!("{RUN} --output whole.npy"));
+    let line = format!("{RUN} --output disk/o.npy");
+    let mut stopped = 0;
+    // From no room for a single batch to room for everything but the saves.
+    for kib in [20, 60, 120, 200, 280, 400] {
+        let Some(disk) = SmallDisk::mount(&bench.path("disk"), kib) else {
+            let name = "a_full_disk_ends_a_run_with_a_reason_and_room_lets_it_go_on";
+            return skyscat_tests::skip(name, "tmpfs may not be mounted here");
+        };
+        let said = bench.run(&line);
+        if said.code != Some(0) {
+            stopped += 1;
+            assert_eq!(said.code, Some(1), "{kib} KiB: {}", said.stderr);
+            assert!(said.stderr.contains("No space left"), "{kib} KiB: {}", said.stderr);
+            assert!(!bench.path("disk/o.npy").exists());
+            disk.enlarge();
+            bench.good(&format!("{line} --resume"));
+        }
+        assert_eq!(bench.bytes("disk/o.npy"), bench.bytes("whole.npy"), "{kib} KiB");
+        assert_eq!(bench.bytes("disk/o.npy.history.csv"), bench.bytes("whole.npy.history.csv"));
+    }
+    assert!(stopped >= 3, "only {stopped} runs filled their disk");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_may_not_grow_ends_a_run_with_a_reason() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 8, 4);
+    bench.good(&format!("{RUN} --output whole.npy"));
+    let line = format!("{RUN} --output o.npy");
+    // Blocks of 512 bytes or 1 KiB: a batch has 37 KiB, the cube 132.
+    for blocks in [30, 60, 120] {
+        let program = env!("CARGO_BIN_EXE_skyscat");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {program} {line} --resume");
+        let mut shell = Command::new("sh");
+        shell.current_dir(bench.folder.path()).args(["-c", &script]);
+        let said: Said = shell.output().unwrap().into();
+        assert_eq!(said.code, Some(1), "{blocks} blocks: {}", said.stderr);
+        assert!(said.stderr.contains("File too large"), "{blocks} blocks: {}", said.stderr);
+        assert!(!bench.path("o.npy").exists());
+    }
+    bench.good(&format!("{line} --resume"));
+    check_output(&bench, "o.npy", "whole.npy");
+}
+
+#[test]
+fn two_processes_do_not_work_on_one_run() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 8, 4);
+    let line = format!("{RUN} --output o.npy");
+    let mut child = bench.command(&line).stderr(Stdio::piped()).spawn().unwrap();
+    while !bench.path("o.npy.partial/manifest.json").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was met");
+    }
+    for more in ["--resume", "--overwrite"] {
+        let said = bench.run(&format!("{line} {more}"));
+        assert_eq!(said.code, Some(1), "{more}: {}", said.stderr);
+        assert!(said.stderr.contains("another process is at work"), "{}", said.stderr);
+    }
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_batch_put_in_place_of_another_is_refused_and_a_removed_one_computed_again() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 8, 4);
+    bench.good(&format!("{RUN} --output whole.npy"));
+    let line = format!("{RUN} --output o.npy");
+    let second = bench.path("o.npy.partial/average-batch0001.batch");
+    assert!(killed(&bench, &line, |_| second.exists()));
+    // One of the same run that is not what the manifest lists, under a good checksum.
+    let first = bench.path("o.npy.partial/average-batch0000.batch");
+    let bytes = std::fs::read(&first).unwrap();
+    let file = skyscat::io::read_checkpoint(&first).unwrap();
+    let mut arrays = file.arrays.clone();
+    arrays[0].1[7] += 1e-12;
+    let views: Vec<_> = arrays
+        .iter()
+        .map(|(name, values)| (name.as_str(), ndarray::ArrayView1::from(values)))
+        .collect();
+    skyscat::io::write_checkpoint(&first, &file.header, &views).unwrap();
+    bench.refused(&format!("{line} --resume"), &["average-batch0000.batch", "has changed"]);
+    std::fs::write(&first, bytes).unwrap();
+    std::fs::remove_file(&second).unwrap();
+    bench.good(&format!("{line} --resume"));
+    check_output(&bench, "o.npy", "whole.npy");
+    // A finished run is left as it is; one that differs is refused.
+    let said = bench.good(&format!("{line} --resume"));
+    assert!(said.stderr.contains("nothing is left to do"), "{}", said.stderr);
+    bench.refused(&format!("{line} --resume").replace("--seed 3", "--seed 4"), &["exists"]);
+}
+
+#[test]
+fn batches_with_infinities_are_named_and_tried_again_and_the_others_finished() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let line = format!("{RUN} --precision f32 --device cpu --output o.npy");
+    let run = |weight: f64, more: &str| {
+        let said = bench.run(&format!("{line} --auto-weight {weight:e} {more}"));
+        (said.code, said.stderr)
+    };
+    // The gradient of one batch exceeds 32-bit floats at a weight where that of another
+    // does not: found by halving between a weight at which all do and one at which none.
+    let failures = |text: &str| text.matches("\n  average-batch").count();
+    let (mut low, mut high) = (1e30, 1e42);
+    let mut found = None;
+    for _ in 0..40 {
+        let weight = f64::sqrt(low * high);
+        let (code, text) = run(weight, "--overwrite");
+        match (code, failures(&text)) {
+            (Some(0), _) => {
+                clear(&bench, "o.npy");
+                low = weight;
+            }
+            (Some(4), 4) => high = weight,
+            (Some(4), _) => {
+                found = Some((weight, text));
+                break;
+            }
+            _ => panic!("{code:?} at weight {weight:e}: {text}"),
+        }
+    }
+    let (weight, text) = found.expect("a weight at which some batches fail and others do not");
+    let failed = failures(&text);
+    assert!(text.contains(&format!("{failed} of 4 batches failed")), "{text}");
+    assert!(text.contains("not finite at the start") || text.contains("iteration "), "{text}");
+    assert!(text.contains("gradient") && text.contains("SC(Q)"), "{text}");
+    assert!(text.contains("try these again with:"), "{text}");
+    assert!(!bench.path("o.npy").exists());
+    let manifest = Manifest::read(&bench.path("o.npy.partial/manifest.json")).unwrap();
+    assert_eq!(manifest.outputs.len(), 4 - failed);
+    let (code, again) = run(weight, "--resume");
+    assert_eq!((code, failures(&again)), (Some(4), failed), "{again}");
+    let after = Manifest::read(&bench.path("o.npy.partial/manifest.json")).unwrap();
+    assert_eq!(after.outputs, manifest.outputs, "finished batches are not computed again");
+}
