@@ -1,8 +1,12 @@
 //! The GPU: devices, and kernels against their CPU twins.
 
+mod adjoints;
+mod cases;
 mod device;
 mod loss;
+mod mutants;
 mod orphans;
+mod rounding;
 mod twins;
 
 use skyscat_gpu::{Choice, Device, DeviceError};

@@ -6,7 +6,7 @@ mod terms;
 mod twins;
 
 pub use error::GpuError;
-pub use twins::{Twin, twins};
+pub use twins::{Results, Twin, twins};
 
 use crate::plan::Plan;
 use crate::{Graph, MemoryPlan, Objective, Purpose, Shape, TermValue};
