@@ -3,6 +3,7 @@
 mod adjoints;
 mod cases;
 mod device;
+mod legendre;
 mod loss;
 mod mutants;
 mod orphans;

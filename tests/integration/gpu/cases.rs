@@ -2,7 +2,7 @@
 
 use skyscat_autodiff::{Affine, Channels, Graph, Shape, Stack};
 use skyscat_harmonic::{Analysis, SpectraOperator, SpectrumPower};
-use skyscat_healpix::{Nside, ring_to_nest_table};
+use skyscat_healpix::{Nside, ring_to_nest_table, rings};
 use skyscat_num::Seed;
 use skyscat_scattering::{Config, Normalisation, Scattering, Selection};
 use skyscat_wavelet::{
@@ -60,6 +60,13 @@ fn harmonic(nside: usize) -> Graph {
     let p = graph.apply(Stack::new(order), &fields[1..]).unwrap();
     let t = graph.apply(Analysis::new(nside, lmax, 0).unwrap(), &[t]).unwrap();
     let p = graph.apply(Analysis::new(nside, lmax, 2).unwrap(), &[p]).unwrap();
+    // One pixel a ring: sums so short that one seed of λ is seen in them.
+    let first: Vec<usize> = rings(nside).map(|ring| ring.first).collect();
+    let chosen = |p: usize| if first.contains(&p) { 1.0 } else { 0.0 };
+    let few = Affine::new((0..pixels).map(chosen).collect(), vec![0.0; pixels]);
+    let few = graph.apply(few, &fields[1..2]).unwrap();
+    let few = graph.apply(Stack::new((0..pixels as u32).collect()), &[few, few]).unwrap();
+    graph.apply(Analysis::new(nside, lmax, 2).unwrap(), &[few]).unwrap();
     for power in [SpectrumPower::One, SpectrumPower::Two, SpectrumPower::SignedRoot] {
         for inputs in [&[t][..], &[p], &[t, p]] {
             graph.apply(SpectraOperator::new(lmax, power), inputs).unwrap();

@@ -56,27 +56,36 @@ pub fn twins(graph: &Graph, x: &[f64], maps: usize) -> Result<Vec<Twin>, GraphEr
     let operators = graph.nodes.iter().enumerate().filter_map(|(at, node)| {
         let operator = node.operator.clone()?;
         let value = |i: &crate::Node| whole.output(&i.index().to_string()).expect("all are").1;
-        let single = |v: Vec<f64>| v.into_iter().map(|v| v as f32).collect();
-        let mut twin = Twin {
-            operator,
-            node: at,
-            maps,
-            shapes: node.inputs.iter().map(|&i| graph.shape(i)).collect(),
-            inputs: node.inputs.iter().map(|i| single(value(i))).collect(),
-            cotangent: single(
-                Seed(4).stream("twin").index(0, 0).normals(node.shape.reals() * maps),
-            ),
-            exact: Results { output: Vec::new(), gradients: Vec::new() },
-        };
-        Some(twin.on_cpu(&par).map(|exact| {
-            twin.exact = exact;
-            twin
-        }))
+        let single = |v: Vec<f64>| -> Vec<f32> { v.into_iter().map(|v| v as f32).collect() };
+        let shapes = node.inputs.iter().map(|&i| graph.shape(i)).collect();
+        let inputs = node.inputs.iter().map(|i| single(value(i))).collect();
+        let cotangent = Seed(4).stream("twin").index(0, 0).normals(node.shape.reals() * maps);
+        let twin = Twin::new(operator, shapes, maps, (inputs, single(cotangent)));
+        Some(twin.map(|twin| Twin { node: at, ..twin }))
     });
     operators.collect()
 }
 
 impl Twin {
+    /// An operator on these inputs and with this cotangent, `[row][channel][re, im][map]`.
+    ///
+    /// # Errors
+    /// [`GraphError`] as [`Program::compile`].
+    ///
+    /// # Panics
+    /// If they have other lengths than the shapes say.
+    pub fn new(
+        operator: Arc<dyn Operator>,
+        shapes: Vec<Shape>,
+        maps: usize,
+        (inputs, cotangent): (Vec<Vec<f32>>, Vec<f32>),
+    ) -> Result<Self, GraphError> {
+        let exact = Results { output: Vec::new(), gradients: Vec::new() };
+        let mut twin = Self { operator, node: 0, maps, shapes, inputs, cotangent, exact };
+        twin.exact = twin.on_cpu(&Par::new(2).expect("two threads"))?;
+        Ok(twin)
+    }
+
     /// The graph of this operator, or another one in its place, and a functional.
     fn graph(&self, operator: Arc<dyn Operator>) -> Result<Arc<Graph>, GraphError> {
         let mut alone = Graph::new();
