@@ -4,9 +4,11 @@ mod adjoints;
 mod cases;
 mod device;
 mod legendre;
+mod limits;
 mod loss;
 mod mutants;
 mod orphans;
+mod profile;
 mod rounding;
 mod twins;
 
