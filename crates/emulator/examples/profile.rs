@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The shortest of some calls.
-fn best(mut call: impl FnMut()) -> Duration {
+fn best<T>(mut call: impl FnMut() -> T) -> Duration {
     let time = |_| {
         let start = Instant::now();
-        call();
+        let _ = call();
         start.elapsed()
     };
     (0..5).map(time).min().expect("five calls")
@@ -48,9 +48,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (name, calls, runs, ms) = (t.operator, t.calls, t.dispatches, 1e3 * s);
         println!("{name:20}{way:4}{calls:5}{runs:11}{ms:9.2}{flops:9.2}{bytes:9.2}");
     }
-    let on_gpu = best(|| drop(gpu.value_and_gradient(&x, &mut gradient)));
+    let on_gpu = best(|| gpu.value_and_gradient(&x, &mut gradient));
     let mut cpu = emulator.program::<f32>(id)?;
-    let on_cpu = best(|| drop(cpu.value_and_gradient(&x, &mut gradient)));
+    let on_cpu = best(|| cpu.value_and_gradient(&x, &mut gradient));
     let floor = cpu.floor();
     println!("an evaluation: {on_gpu:.2?} on the device, {on_cpu:.2?} on the CPU;");
     println!("at least {:.3} Gflop and {:.3} GB", 1e-9 * floor.flops, 1e-9 * floor.bytes);

@@ -27,7 +27,7 @@ pub(crate) fn cases(nside: usize) -> Vec<Case> {
     let own = Config { normalisation: Normalisation::Own, ..Config::campeti2025() };
     let case = |name, graph, maps| Case { name, graph, maps };
     vec![
-        case("own", statistics(nside, own.clone(), &[]), 3),
+        case("own", statistics(nside, own, &[]), 3),
         case("healpixml", statistics(nside, Config::healpixml(), &[]), 2),
         case("masks", statistics(4, own, &masks(12 * 16)), 2),
         case("harmonic", harmonic(nside), 3),

@@ -96,9 +96,12 @@ fn label(twin: &Twin) -> String {
     [Some(twin.operator.name()), power].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
+/// A case, its operators and their bounds.
+type Known = (&'static str, Vec<(Twin, Bounds)>);
+
 /// Every operator with its bounds, interpreted once for all tests.
-fn known() -> &'static [(&'static str, Vec<(Twin, Bounds)>)] {
-    static KNOWN: OnceLock<Vec<(&'static str, Vec<(Twin, Bounds)>)>> = OnceLock::new();
+fn known() -> &'static [Known] {
+    static KNOWN: OnceLock<Vec<Known>> = OnceLock::new();
     KNOWN.get_or_init(|| cases(8).iter().map(|case| (case.name, bounded(case))).collect())
 }
 
