@@ -1,5 +1,6 @@
 //! Bounds of the rounding errors of an operator on a device, from the text of its kernels.
 
+mod check;
 mod interpreter;
 mod number;
 mod value;
