@@ -2,14 +2,15 @@
 //
 // Twin of `Analysis` in `crates/harmonic/src/operators.rs`. The CPU takes FFTs along
 // rings and sums rings in pairs; here every ring is transformed by a plain sum over its
-// pixels, and λ come from a table of the northern rings and the equator. A ring and its
-// mirror share λ up to sign: W by (−1)^{ℓ+m+s}, X by the opposite.
+// pixels, and λ of some orders at a time stand in a table of the northern rings and the
+// equator, made by `legendre.wgsl`. A ring and its mirror share λ up to sign: W by
+// (−1)^{ℓ+m+s}, X by the opposite.
 //
 // Layouts, the map innermost:
 //   a map      [pixel][component][map]
 //   rows       [ring][m][component][re, im][map]
 //   a_ℓm       [mode][component][re, im][map], mode m(2·lmax + 1 − m)/2 + ℓ
-//   legendre   [mode][northern ring][W, X]
+//   legendre   [mode of the run][northern ring][W, X]
 //   rings      [ring][first pixel, pixels, 1 if shifted by half a pixel, first of trig]
 //   modes      [mode][ℓ, m], homes [pixel] its ring
 //   trig       [cos, sin] of 2πj/2n, j = 0 .. 2n − 1, for each number n of pixels
@@ -20,7 +21,7 @@ struct AnalysisSizes {
     rings: u32,
     /// Largest degree and order.
     lmax: u32,
-    /// Coefficients of one field.
+    /// Coefficients of one field that belong to the orders of this run.
     modes: u32,
     /// 1 for spin 0, else 2.
     components: u32,
@@ -32,6 +33,14 @@ struct AnalysisSizes {
     maps: u32,
     /// Quadrature weight of a pixel.
     weight: f32,
+    /// First mode of this run.
+    start: u32,
+    /// First order of this run.
+    first: u32,
+    /// Orders of this run.
+    orders: u32,
+    /// Nothing.
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: AnalysisSizes;
@@ -60,7 +69,7 @@ fn lambda(mode: u32, l: u32, m: u32, ring: u32) -> vec2<f32> {
             sign = vec2(-1.0, 1.0);
         }
     }
-    let entry = 2u * (mode * north + at);
+    let entry = 2u * ((mode - sizes.start) * north + at);
     return sign * vec2(legendre[entry], legendre[entry + 1u]);
 }
 
@@ -124,8 +133,8 @@ fn forward(
     let index = flat(id, groups);
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
-    let mode = index / (sizes.maps * sizes.components);
-    if mode >= sizes.modes {
+    let mode = sizes.start + index / (sizes.maps * sizes.components);
+    if mode >= sizes.start + sizes.modes {
         return;
     }
     let l = modes[2u * mode];
@@ -153,11 +162,10 @@ fn pullback(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let index = flat(id, groups);
-    let orders = sizes.lmax + 1u;
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
-    let m = (index / (sizes.maps * sizes.components)) % orders;
-    let ring = index / (sizes.maps * sizes.components * orders);
+    let m = sizes.first + (index / (sizes.maps * sizes.components)) % sizes.orders;
+    let ring = index / (sizes.maps * sizes.components * sizes.orders);
     if ring >= sizes.rings {
         return;
     }
@@ -170,6 +178,7 @@ fn pullback(
         let own = coefficient(mode, component, map);
         sum = combine(component, w, own, coefficient(mode, twin, map), sum);
     }
+    let orders = sizes.lmax + 1u;
     let to = 2u * ((ring * orders + m) * sizes.components + component) * sizes.maps + map;
     rows[to] = sum.x;
     rows[to + sizes.maps] = sum.y;

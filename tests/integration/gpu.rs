@@ -1,8 +1,15 @@
 //! The GPU: devices, and kernels against their CPU twins.
 
+mod adjoints;
+mod cases;
 mod device;
+mod legendre;
+mod limits;
 mod loss;
+mod mutants;
 mod orphans;
+mod profile;
+mod rounding;
 mod twins;
 
 use skyscat_gpu::{Choice, Device, DeviceError};

@@ -1,7 +1,7 @@
 //! Checks that every operator must pass: adjoints and central differences.
 
 #[cfg(feature = "gpu")]
-pub use crate::gpu::{Twin, twins};
+pub use crate::gpu::{Results, Twin, twins};
 use crate::{Graph, GraphError, Operator, Program, Purpose, Shape, Stat, Term};
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;

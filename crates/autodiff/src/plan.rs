@@ -1,6 +1,6 @@
 //! Which steps a program takes, and where each value lives while it is needed.
 
-use crate::{Graph, Keeps};
+use crate::{Graph, Keeps, Shape};
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,13 @@ pub struct Floor {
     pub bytes: f64,
 }
 
+impl Floor {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.flops += other.flops;
+        self.bytes += other.bytes;
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Load(usize),
@@ -44,6 +51,44 @@ pub(crate) enum Step {
     },
     /// The pullback towards all inputs of a node.
     Joint(usize),
+}
+
+impl Step {
+    /// The operator's node, and whether the step goes backward.
+    pub(crate) fn operator(self) -> Option<(usize, bool)> {
+        match self {
+            Step::Load(_) | Step::Terms => None,
+            Step::Forward(node) => Some((node, false)),
+            Step::Pullback { node, .. } | Step::Joint(node) => Some((node, true)),
+        }
+    }
+
+    /// The least work for numbers of `real` bytes, without padding.
+    pub(crate) fn floor(self, graph: &Graph, maps: usize, real: usize) -> Floor {
+        let Some((node, _)) = self.operator() else { return Floor::default() };
+        let node = &graph.nodes[node];
+        let operator = node.operator.as_ref().expect("an operator's step");
+        let shapes: Vec<Shape> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
+        let inputs: usize = shapes.iter().map(Shape::reals).sum();
+        let output = node.shape.reals();
+        let kept = match operator.keeps() {
+            Keeps::Nothing => 0,
+            Keeps::Inputs => inputs,
+            Keeps::InputsAndOutput => inputs + output,
+        };
+        let (reals, flops) = match self {
+            Step::Pullback { which, .. } => {
+                (output + kept + shapes[which].reals(), operator.flops(&shapes))
+            }
+            Step::Joint(_) => (output + kept + inputs, operator.joint_flops(&shapes)),
+            _ => (output + inputs, operator.flops(&shapes)),
+        };
+        let real = real as f64;
+        Floor {
+            flops: flops * maps as f64,
+            bytes: (reals * maps) as f64 * real + operator.table_bytes() * real / 8.0,
+        }
+    }
 }
 
 /// Steps in order, and the buffer of each node's value and gradient.

@@ -219,31 +219,10 @@ impl<T: Precision> Program<T> {
 
     /// The least work of one run of this program, without padding.
     pub fn floor(&self) -> Floor {
-        let real = std::mem::size_of::<T>() as f64;
+        let real = std::mem::size_of::<T>();
         let mut floor = Floor::default();
         for step in &self.plan.steps {
-            let (Step::Forward(i) | Step::Pullback { node: i, .. } | Step::Joint(i)) = *step else {
-                continue;
-            };
-            let node = &self.graph.nodes[i];
-            let operator = node.operator.as_ref().expect("an operator's step");
-            let shapes: Vec<Shape> = node.inputs.iter().map(|&n| self.graph.shape(n)).collect();
-            let inputs: usize = shapes.iter().map(Shape::reals).sum();
-            let output = node.shape.reals();
-            let kept = match operator.keeps() {
-                Keeps::Nothing => 0,
-                Keeps::Inputs => inputs,
-                Keeps::InputsAndOutput => inputs + output,
-            };
-            let (reals, flops) = match *step {
-                Step::Pullback { which, .. } => {
-                    (output + kept + shapes[which].reals(), operator.flops(&shapes))
-                }
-                Step::Joint(_) => (output + kept + inputs, operator.joint_flops(&shapes)),
-                _ => (output + inputs, operator.flops(&shapes)),
-            };
-            floor.flops += flops * self.maps as f64;
-            floor.bytes += (reals * self.maps) as f64 * real + operator.table_bytes() * real / 8.0;
+            floor.add(step.floor(&self.graph, self.maps, real));
         }
         floor
     }

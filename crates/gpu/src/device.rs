@@ -76,7 +76,20 @@ impl Device {
     /// cannot run workgroups of 64 with eight buffers, [`DeviceError::Open`] if it
     /// gives no device.
     pub fn open(choice: &Choice) -> Result<Self, DeviceError> {
-        let (adapter, raw) = choose(choice)?;
+        Self::open_within(choice, u64::MAX)
+    }
+
+    /// The same, with buffers of at most `most` bytes: what another adapter allows.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_within(choice: &Choice, most: u64) -> Result<Self, DeviceError> {
+        let (mut adapter, raw) = choose(choice)?;
+        let mut limits = raw.limits();
+        limits.max_buffer_size = limits.max_buffer_size.min(most);
+        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
+        adapter.allowed.buffer_bytes = limits.max_buffer_size;
+        adapter.allowed.binding_bytes = limits.max_storage_buffer_binding_size;
         let needs = [
             ("storage buffers of a kernel", 8, adapter.allowed.storage_buffers),
             ("invocations of a workgroup", WORKGROUP as u32, adapter.allowed.invocations),
@@ -94,7 +107,7 @@ impl Device {
         let settings = wgpu::DeviceDescriptor {
             label: Some("skyscat"),
             required_features: raw.features() & wgpu::Features::TIMESTAMP_QUERY,
-            required_limits: raw.limits(),
+            required_limits: limits,
             ..Default::default()
         };
         let opened = pollster::block_on(raw.request_device(&settings));

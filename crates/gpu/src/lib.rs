@@ -19,9 +19,11 @@ mod buffer;
 mod device;
 mod error;
 mod recording;
+mod timestamps;
 
 pub use adapter::{Adapter, Allowed, Choice, Kind, adapters};
 pub use buffer::Buffer;
 pub use device::{Access, Bound, Device, Entry, Pipeline};
 pub use error::DeviceError;
 pub use recording::{Dispatch, Recording};
+pub use timestamps::Timing;

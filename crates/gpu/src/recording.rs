@@ -12,7 +12,7 @@ pub struct Dispatch {
 }
 
 #[derive(Clone, Debug)]
-enum Command {
+pub(crate) enum Command {
     Dispatch(Dispatch),
     /// The first numbers of a buffer become 0.
     Clear(Buffer, u64),
@@ -26,10 +26,18 @@ enum Command {
 /// Commands in order; each sees what those before it wrote.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
-    commands: Vec<Command>,
+    pub(crate) commands: Vec<Command>,
+    /// First command that belongs to each mark.
+    pub(crate) marks: Vec<(usize, usize)>,
 }
 
 impl Recording {
+    /// What is added from here on belongs to this mark: [`Device::time`] tells marks
+    /// apart.
+    pub fn mark(&mut self, mark: usize) {
+        self.marks.push((self.commands.len(), mark));
+    }
+
     /// Adds a run of a kernel.
     pub fn dispatch(&mut self, dispatch: Dispatch) {
         self.commands.push(Command::Dispatch(dispatch));
@@ -67,16 +75,10 @@ impl Device {
         let mut rest = recording.commands.as_slice();
         while let Some(first) = rest.first() {
             match first {
-                Command::Clear(buffer, bytes) => {
-                    encoder.clear_buffer(&buffer.inner, 0, Some(*bytes));
-                }
-                Command::Copy { from, to, bytes } => {
-                    let (source, target) = (&from.0.inner, &to.0.inner);
-                    encoder.copy_buffer_to_buffer(source, from.1, target, to.1, *bytes);
-                }
+                Command::Clear(..) | Command::Copy { .. } => transfer(&mut encoder, first),
                 Command::Dispatch(_) => {
                     let run = rest.iter().take_while(|c| matches!(c, Command::Dispatch(_))).count();
-                    pass(&mut encoder, &rest[..run]);
+                    pass(&mut encoder, &rest[..run], None);
                     rest = &rest[run..];
                     continue;
                 }
@@ -109,8 +111,24 @@ impl Device {
     }
 }
 
-fn pass(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
-    let settings = wgpu::ComputePassDescriptor { label: None, timestamp_writes: None };
+/// Encodes what is no dispatch.
+pub(crate) fn transfer(encoder: &mut wgpu::CommandEncoder, command: &Command) {
+    match command {
+        Command::Clear(buffer, bytes) => encoder.clear_buffer(&buffer.inner, 0, Some(*bytes)),
+        Command::Copy { from, to, bytes } => {
+            let (source, target) = (&from.0.inner, &to.0.inner);
+            encoder.copy_buffer_to_buffer(source, from.1, target, to.1, *bytes);
+        }
+        Command::Dispatch(_) => {}
+    }
+}
+
+pub(crate) fn pass(
+    encoder: &mut wgpu::CommandEncoder,
+    commands: &[Command],
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+) {
+    let settings = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
     let mut pass = encoder.begin_compute_pass(&settings);
     for command in commands {
         if let Command::Dispatch(Dispatch { pipeline, bindings, size: [x, y] }) = command {

@@ -1,11 +1,13 @@
-//! Tables of a transform for a GPU: λ of every mode and northern ring, angles, rings.
+//! Tables of a transform for a GPU: seeds and steps of λ on the northern rings, angles,
+//! rings.
 
 use crate::Modes;
-use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
+use crate::recurrence::{Colatitudes, Eight, Ladder, RINGS, Steps};
 use skyscat_healpix::{Nside, rings};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-/// What `analysis.wgsl` reads.
+/// What `analysis.wgsl` and `legendre.wgsl` read.
 #[derive(Debug)]
 pub(crate) struct DeviceTables {
     /// `[ring][first pixel, pixels, shifted, first of trig]`.
@@ -16,8 +18,10 @@ pub(crate) struct DeviceTables {
     pub(crate) homes: Vec<u32>,
     /// `[cos, sin]` of 2πj/2n for each number n of pixels.
     pub(crate) trig: Vec<f32>,
-    /// `[mode][northern ring][W, X]`.
-    pub(crate) legendre: Vec<f32>,
+    /// 1 − cos θ of the northern rings.
+    pub(crate) heights: Vec<f32>,
+    /// All orders, some at a time.
+    pub(crate) slabs: Vec<Slab>,
 }
 
 impl DeviceTables {
@@ -41,38 +45,125 @@ impl DeviceTables {
             modes: modes.iter().flat_map(|(_, l, m)| [l as u32, m as u32]).collect(),
             homes,
             trig,
-            legendre: legendre(nside, modes, spin),
+            heights: heights(nside).into_iter().map(|(below_one, _)| below_one as f32).collect(),
+            slabs: slabs(nside, modes, spin, SLAB_BYTES),
         }
     }
 }
 
-/// λ in f64, rounded once; 0 below the spin.
-fn legendre(nside: Nside, modes: Modes, spin: usize) -> Vec<f32> {
-    let north = 2 * nside.get();
-    let heights: Vec<(f64, f64)> = rings(nside)
-        .take(north)
-        .map(|ring| (ring.sin_theta * ring.sin_theta / (1.0 + ring.cos_theta), ring.sin_theta))
-        .collect();
-    let mut table = vec![0.0; 2 * modes.len() * north];
-    let mut steps = Steps::with_capacity(modes.lmax());
-    for m in 0..=modes.mmax() {
-        steps.fill(m, spin, modes.lmax());
-        for (block, heights) in heights.chunks(RINGS).enumerate() {
+/// Bytes of the λ that stand on a device at once.
+const SLAB_BYTES: usize = 64 << 20;
+
+/// Degrees between seeds. Each step adds a few roundings of what λ is there: 16 of them
+/// keep λ to 10⁻⁶ of its size, and seeds take an eighth of what λ would.
+const BLOCK: usize = 16;
+
+/// Some orders, whose λ stand on the device together.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    /// First order and the one after the last.
+    pub(crate) orders: Range<usize>,
+    /// First mode and the one after the last.
+    pub(crate) modes: Range<usize>,
+    /// `[block][first degree, last degree + 1, order, first mode of the order]`, modes
+    /// counted from those of the slab.
+    pub(crate) blocks: Vec<u32>,
+    /// `[mode of the slab][κ at the pole of λ⁺, of λ⁻, α, γ]`.
+    pub(crate) steps: Vec<f32>,
+    /// `[block][northern ring][λ⁺, λ⁻, d⁺, d⁻]`.
+    pub(crate) seeds: Vec<f32>,
+}
+
+/// The orders in slabs of at most `bytes`, or of one order.
+pub(crate) fn slabs(nside: Nside, modes: Modes, spin: usize, bytes: usize) -> Vec<Slab> {
+    let heights = heights(nside);
+    let most = bytes / (8 * heights.len());
+    let first_mode = |m: usize| if m > modes.mmax() { modes.len() } else { modes.index(m, m) };
+    let mut slabs = Vec::new();
+    let mut start = 0;
+    while start <= modes.mmax() {
+        let fits = |end: &usize| first_mode(*end) - first_mode(start) <= most;
+        let end = (start + 1..=modes.mmax() + 1).take_while(fits).last().unwrap_or(start + 1);
+        let mut slab = Slab {
+            orders: start..end,
+            modes: first_mode(start)..first_mode(end),
+            blocks: Vec::new(),
+            steps: Vec::new(),
+            seeds: Vec::new(),
+        };
+        for m in slab.orders.clone() {
+            slab.add(m, spin, modes, &heights);
+        }
+        slabs.push(slab);
+        start = end;
+    }
+    slabs
+}
+
+/// 1 − cos θ and sin θ of the northern rings and the equator.
+pub(crate) fn heights(nside: Nside) -> Vec<(f64, f64)> {
+    let north = rings(nside).take(2 * nside.get());
+    let below_one = |sin: f64, cos: f64| sin * sin / (1.0 + cos);
+    north.map(|ring| (below_one(ring.sin_theta, ring.cos_theta), ring.sin_theta)).collect()
+}
+
+impl Slab {
+    /// Adds the blocks, steps and seeds of an order.
+    fn add(&mut self, m: usize, spin: usize, modes: Modes, heights: &[(f64, f64)]) {
+        let (lmax, lowest) = (modes.lmax(), m.max(spin).min(modes.lmax() + 1));
+        let mut starts: Vec<usize> = (lowest..=lmax).step_by(BLOCK).collect();
+        // Below the spin there is nothing: seeds of zero.
+        let empty = lowest - m;
+        if empty > 0 {
+            starts.insert(0, m);
+        }
+        let column = modes.index(m, m) - self.modes.start;
+        let ends = starts[1..].iter().copied().chain([lmax + 1]);
+        for (&start, end) in starts.iter().zip(ends) {
+            self.blocks.extend([start, end, m, column].map(|n| n as u32));
+        }
+        let mut steps = Steps::with_capacity(lmax);
+        steps.fill(m, spin, lmax);
+        self.steps.extend(std::iter::repeat_n(0.0, 4 * empty));
+        self.steps.extend(steps.rows.iter().flat_map(|&[sum, difference, alpha, gamma]| {
+            [sum - 1.0 - gamma, difference - 1.0 - gamma, alpha, gamma].map(|x| x as f32)
+        }));
+        let first = self.seeds.len();
+        self.seeds.resize(first + 4 * heights.len() * starts.len(), 0.0);
+        let seeds = &mut self.seeds[first..][4 * heights.len() * usize::from(empty > 0)..];
+        for (at, rings) in heights.chunks(RINGS).enumerate() {
             let mut colatitudes = Colatitudes { below_one: [1.0; RINGS], sin: [1.0; RINGS] };
-            for (i, &(below_one, sin)) in heights.iter().enumerate() {
+            for (i, &(below_one, sin)) in rings.iter().enumerate() {
                 (colatitudes.below_one[i], colatitudes.sin[i]) = (below_one, sin);
             }
             let mut ladder = Ladder::start(&steps, &colatitudes);
-            for l in m.max(spin)..=modes.lmax() {
-                let [w, x] = ladder.rows(spin);
-                let first = 2 * (modes.index(l, m) * north + block * RINGS);
-                for i in 0..heights.len() {
-                    table[first + 2 * i] = w[i] as f32;
-                    table[first + 2 * i + 1] = x[i] as f32;
+            let mut before = [[0.0; RINGS]; 2];
+            for l in lowest..=lmax {
+                let now = both(ladder.rows(spin), spin);
+                if l == lowest {
+                    // γ is 0 there: nothing is taken from below.
+                    before = now;
                 }
+                if (l - lowest).is_multiple_of(BLOCK) {
+                    let first = (l - lowest) / BLOCK * heights.len() + at * RINGS;
+                    for (i, seed) in
+                        seeds[4 * first..].chunks_exact_mut(4).take(rings.len()).enumerate()
+                    {
+                        let ([p, q], [r, s]) = (now.map(|n| n[i]), before.map(|b| b[i]));
+                        seed.copy_from_slice(&[p, q, p - r, q - s].map(|x| x as f32));
+                    }
+                }
+                before = now;
                 ladder.advance(&steps, &colatitudes);
             }
         }
     }
-    table
+}
+
+/// λ⁺ and λ⁻ from W and X, which are their sum and difference; λ alone for spin 0.
+fn both([w, x]: [Eight; 2], spin: usize) -> [Eight; 2] {
+    match spin {
+        0 => [w, x],
+        _ => [1.0, -1.0].map(|sign| std::array::from_fn(|i| 0.5 * (w[i] + sign * x[i]))),
+    }
 }

@@ -45,6 +45,7 @@ mod transform;
 
 mod arrays;
 mod device;
+mod device_work;
 mod gaussian;
 mod spectra;
 

@@ -2,7 +2,7 @@
 
 use crate::device::DeviceTables;
 use crate::{HarmonicError, Modes, Plan, Sample, Scratch};
-use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run, Word};
+use skyscat_autodiff::device::{DeviceCall, DeviceWork};
 use skyscat_autodiff::{CpuKernel, Forward, GraphError, Keeps, Operator, Pullback, Shape};
 use skyscat_healpix::Nside;
 use skyscat_num::Real;
@@ -48,11 +48,11 @@ impl<T: Sample + Real> Engine<T> {
 /// output one row a mode in the order of [`Modes`], one complex channel a component.
 #[derive(Debug)]
 pub struct Analysis {
-    nside: Nside,
-    lmax: usize,
-    spin: usize,
-    components: usize,
-    modes: Modes,
+    pub(crate) nside: Nside,
+    pub(crate) lmax: usize,
+    pub(crate) spin: usize,
+    pub(crate) components: usize,
+    pub(crate) modes: Modes,
     single: Engine<f32>,
     double: Engine<f64>,
     tables: OnceLock<DeviceTables>,
@@ -115,48 +115,7 @@ impl Operator for Analysis {
     }
     fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
         let make = || DeviceTables::new(self.nside, self.modes, self.spin);
-        let tables = self.tables.get_or_init(make);
-        let rings = 4 * self.nside.get() - 1;
-        let pixels = self.nside.npix();
-        let uniforms = [
-            ("rings", Word::Count(rings)),
-            ("lmax", Word::Count(self.lmax)),
-            ("modes", Word::Count(self.modes.len())),
-            ("components", Word::Count(self.components)),
-            ("spin", Word::Count(self.spin)),
-            ("pixels", Word::Count(pixels)),
-            ("maps", Word::Count(call.lanes)),
-            ("weight", Word::Number(4.0 * std::f64::consts::PI / pixels as f64)),
-        ];
-        let run = |entry, [from, to]: [Binding<'static>; 2], numbers: usize| Run {
-            kernel: "analysis",
-            entry,
-            uniforms: uniforms.to_vec(),
-            bindings: vec![
-                Binding::indices(&tables.rings),
-                Binding::indices(&tables.modes),
-                Binding::indices(&tables.homes),
-                Binding::numbers(&tables.trig),
-                Binding::numbers(&tables.legendre),
-                from,
-                Binding::Scratch(0),
-                to,
-            ],
-            invocations: numbers * self.components * call.lanes,
-        };
-        use Binding::{Cotangent, Gradient, Input, Output, Unused};
-        let rows = rings * (self.lmax + 1);
-        let runs = match call.is_forward() {
-            true => vec![
-                run("rings_forward", [Input(0), Unused], rows),
-                run("forward", [Unused, Output], self.modes.len()),
-            ],
-            false => vec![
-                run("pullback", [Cotangent, Unused], rows),
-                run("rings_pullback", [Unused, Gradient(0)], pixels),
-            ],
-        };
-        Some(DeviceWork { runs, scratch: vec![2 * rows * self.components * call.lanes] })
+        Some(self.device_work(self.tables.get_or_init(make), call))
     }
 }
 

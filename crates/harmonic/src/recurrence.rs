@@ -36,7 +36,7 @@ pub(crate) struct Steps {
     spin: usize,
     /// C(2j, j)/4^j at the first degree j.
     central: f64,
-    rows: Vec<[f64; 4]>,
+    pub(crate) rows: Vec<[f64; 4]>,
 }
 
 impl Steps {

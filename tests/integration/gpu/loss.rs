@@ -7,10 +7,10 @@ use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;
 
-const ID: BatchId = BatchId { target: None, number: 0 };
+pub(crate) const ID: BatchId = BatchId { target: None, number: 0 };
 
 /// Six Q/U maps of white noise, smoothed a little by adding neighbours in NEST order.
-fn emulator(nside: usize, batch: usize, steps: u64) -> Emulator {
+pub(crate) fn emulator(nside: usize, batch: usize, steps: u64) -> Emulator {
     let pixels = Nside::new(nside).unwrap().npix();
     let noise = Seed(21).stream("inputs").index(0, 0).normals(6 * 2 * pixels);
     let mixed =
@@ -21,7 +21,7 @@ fn emulator(nside: usize, batch: usize, steps: u64) -> Emulator {
     Emulator::new(&inputs, &[], config, Seed(3), &Par::new(2).unwrap()).unwrap()
 }
 
-fn start(emulator: &Emulator) -> Vec<f32> {
+pub(crate) fn start(emulator: &Emulator) -> Vec<f32> {
     let maps = emulator.start(ID).unwrap();
     maps.view().permuted_axes([1, 2, 0]).iter().map(|&x| x as f32).collect()
 }

@@ -1,6 +1,11 @@
 //! No operator without a GPU kernel, no WGSL file without a twin and a caller.
 
+use super::device;
+use skyscat_autodiff::{
+    Channels, CpuKernel, GpuError, GpuProgram, Graph, GraphError, Keeps, Operator, Purpose, Shape,
+};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -61,4 +66,37 @@ fn every_wgsl_file_has_a_caller_and_a_twin() {
         let twin = root().join(twin.unwrap_or_else(|| panic!("{} names no file", kernel.name)));
         assert!(twin.is_file(), "{}: {} is missing", kernel.name, twin.display());
     }
+}
+
+/// An operator that runs on the CPU alone.
+#[derive(Debug)]
+struct Lonely(Channels);
+
+impl Operator for Lonely {
+    fn name(&self) -> &'static str {
+        "lonely"
+    }
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
+        self.0.shape(inputs)
+    }
+    fn keeps(&self) -> Keeps {
+        self.0.keeps()
+    }
+    fn flops(&self, inputs: &[Shape]) -> f64 {
+        self.0.flops(inputs)
+    }
+    fn cpu(&self) -> &dyn CpuKernel {
+        self.0.cpu()
+    }
+}
+
+#[test]
+fn an_operator_without_a_kernel_is_refused_by_name() {
+    let Some(device) = device("no kernel") else { return };
+    let mut graph = Graph::new();
+    let x = graph.input(Shape::real(4, 2));
+    let out = graph.apply(Lonely(Channels::new(0..1)), &[x]).unwrap();
+    graph.output("out", out);
+    let refused = GpuProgram::compile(Arc::new(graph), 1, Purpose::Values, device).unwrap_err();
+    assert_eq!(refused, GpuError::Operator { operator: "lonely" });
 }

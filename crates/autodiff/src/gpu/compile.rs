@@ -1,7 +1,7 @@
 //! From a plan to recorded dispatches.
 
 use super::terms::HostTerms;
-use super::{GpuError, GpuProgram, LANES};
+use super::{GpuError, GpuProgram, LANES, fits};
 use crate::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
 use crate::plan::{Plan, Step};
 use crate::{Graph, GraphError, Purpose, Shape};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 const UNIFORM_STRIDE: usize = 64;
 
 /// What an operator does at a step of the plan.
-struct Task<'a> {
+pub(super) struct Task<'a> {
     step: usize,
     node: usize,
     work: DeviceWork<'a>,
@@ -34,16 +34,12 @@ pub(super) fn compile(
     }
     let plan = Plan::new(&graph, purpose);
     let lanes = maps.next_multiple_of(LANES);
+    fits::check((&graph, &plan), (maps, lanes), &device)?;
     let tasks = tasks(&graph, &plan, lanes)?;
     let buffers = plan.buffers.iter().enumerate();
     let buffers = buffers.map(|(i, &n)| device.storage(&format!("field {i}"), n * lanes));
     let buffers = buffers.collect::<Result<Vec<_>, _>>()?;
-    let mut lengths: Vec<usize> = Vec::new();
-    for (at, &n) in tasks.iter().flat_map(|t| t.work.scratch.iter().enumerate()) {
-        lengths.resize(lengths.len().max(at + 1), 0);
-        lengths[at] = lengths[at].max(n);
-    }
-    let scratch = (lengths.iter().enumerate())
+    let scratch = (scratch_lengths(&tasks).iter().enumerate())
         .map(|(i, &n)| device.storage(&format!("scratch {i}"), n))
         .collect::<Result<Vec<_>, _>>()?;
     let (places, statistics) = places(&graph, purpose, lanes);
@@ -77,8 +73,22 @@ pub(super) fn compile(
     })
 }
 
+/// Numbers of each piece of scratch: the most that any operator asks for.
+pub(super) fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
+    let mut lengths: Vec<usize> = Vec::new();
+    for (at, &n) in tasks.iter().flat_map(|t| t.work.scratch.iter().enumerate()) {
+        lengths.resize(lengths.len().max(at + 1), 0);
+        lengths[at] = lengths[at].max(n);
+    }
+    lengths
+}
+
 /// The work of every operator, in the order of the plan.
-fn tasks<'a>(graph: &'a Graph, plan: &Plan, lanes: usize) -> Result<Vec<Task<'a>>, GpuError> {
+pub(super) fn tasks<'a>(
+    graph: &'a Graph,
+    plan: &Plan,
+    lanes: usize,
+) -> Result<Vec<Task<'a>>, GpuError> {
     let mut tasks = Vec::new();
     for (step, what) in plan.steps.iter().enumerate() {
         let (node, pass) = match *what {
@@ -160,26 +170,30 @@ impl<'a> Binder<'a> {
             uniforms: device.uniforms("sizes", &words)?,
             unused: [device.storage("unused", 4)?, device.storage("unused", 4)?],
         };
-        for binding in tasks.iter().flat_map(|t| &t.work.runs).flat_map(|r| &r.bindings) {
-            binder.upload(binding)?;
+        for task in tasks {
+            let operator = graph.nodes[task.node].operator.as_ref().expect("an operator's task");
+            let label = format!("a table of {}", operator.name());
+            for binding in task.work.runs.iter().flat_map(|r| &r.bindings) {
+                binder.upload(&label, binding)?;
+            }
         }
         Ok(binder)
     }
 
     /// Uploads a table that is not on the device yet.
-    fn upload(&mut self, binding: &Binding<'_>) -> Result<(), GpuError> {
+    fn upload(&mut self, label: &str, binding: &Binding<'_>) -> Result<(), GpuError> {
         let key = key(binding);
         match binding {
             Binding::Numbers(Cow::Borrowed(table)) if !self.borrowed.contains_key(&key) => {
-                self.borrowed.insert(key, self.device.table("table", table)?);
+                self.borrowed.insert(key, self.device.table(label, table)?);
             }
             Binding::Indices(Cow::Borrowed(table)) if !self.borrowed.contains_key(&key) => {
-                self.borrowed.insert(key, self.device.table("table", table)?);
+                self.borrowed.insert(key, self.device.table(label, table)?);
             }
             Binding::Numbers(Cow::Owned(_)) | Binding::Indices(Cow::Owned(_)) => {
                 let words = words(binding);
                 if !self.made.contains_key(&words) {
-                    let table = self.device.table("table", &words)?;
+                    let table = self.device.table(label, &words)?;
                     self.made.insert(words, table);
                 }
             }
@@ -224,6 +238,7 @@ impl<'a> Binder<'a> {
                 Step::Forward(_) | Step::Terms => {}
             }
             if let Some(task) = tasks.next_if(|task| task.step == step) {
+                into.mark(step);
                 for run in &task.work.runs {
                     self.run(task, run, run_at, into)?;
                     run_at += 1;

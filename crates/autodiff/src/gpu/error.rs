@@ -28,6 +28,25 @@ pub enum GpuError {
         /// What there is.
         allowed: String,
     },
+    /// A buffer of the batch that is larger than the device allows.
+    #[error(
+        "{buffer} of {maps} maps takes {given} bytes; {adapter} allows {allowed}: at most {fits} \
+         maps fit"
+    )]
+    Batch {
+        /// The adapter's name.
+        adapter: String,
+        /// What the buffer holds.
+        buffer: String,
+        /// Maps of the batch.
+        maps: usize,
+        /// Bytes that it needs.
+        given: u64,
+        /// Bytes that a buffer may have.
+        allowed: u64,
+        /// Maps of the largest batch whose buffers all fit.
+        fits: usize,
+    },
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -2,11 +2,14 @@
 
 mod compile;
 mod error;
+mod fits;
+mod profile;
 mod terms;
 mod twins;
 
 pub use error::GpuError;
-pub use twins::{Twin, twins};
+pub use profile::GpuOperatorTime;
+pub use twins::{Results, Twin, twins};
 
 use crate::plan::Plan;
 use crate::{Graph, MemoryPlan, Objective, Purpose, Shape, TermValue};
@@ -53,7 +56,8 @@ impl GpuProgram {
     ///
     /// # Errors
     /// [`GpuError::Graph`] as [`crate::Program::compile`]; [`GpuError::Operator`] for
-    /// an operator without a GPU kernel; [`GpuError::Device`] if something does not
+    /// an operator without a GPU kernel; [`GpuError::Batch`] if a buffer of so many maps
+    /// is larger than the device allows; [`GpuError::Device`] if something else does not
     /// fit on the device: nothing is ever cut short.
     pub fn compile(
         graph: Arc<Graph>,
