@@ -6,9 +6,9 @@ use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{Error, Executor, KV, State, TerminationReason};
 use ndarray::Array3;
 use skyscat_autodiff::{
-    Descent, DescentState, Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue,
+    Descent, DescentState, Failure, Lbfgs, LbfgsConfig, LbfgsError, Objective, SavedLbfgs,
+    TermHistory, TermValue, Vector,
 };
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -109,19 +109,23 @@ pub(crate) struct Ended {
 /// Iterations over which a plateau is judged.
 const PLATEAU_WINDOW: usize = 50;
 
-pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
-    program: O,
+/// Runs a descent on vectors that `make` puts where the objective wants them.
+pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
+    objective: O,
+    make: impl Fn(&[f64]) -> Result<V, EmulatorError>,
     start: Start,
     settings: &Settings,
     progress: Arc<dyn Progress>,
 ) -> Result<Ended, EmulatorError> {
-    let failed = |reason: String| EmulatorError::Descent { batch: settings.id.to_string(), reason };
-    let state = DescentState::<Vec<T>>::new();
+    let batch = || settings.id.to_string();
+    let failed = |reason: String| EmulatorError::Descent { batch: batch(), reason };
+    let state = DescentState::<V>::new();
     let state = match start {
-        Start::At(x) => state.at(narrow(&x), settings.steps),
+        Start::At(x) => state.at(make(&x)?, settings.steps),
         Start::From(saved) => {
-            let past = (saved.history.clone(), saved.terms.clone());
-            state.from_saved(load(saved, settings.lbfgs), past, settings.steps)
+            let (lbfgs, past) = load(saved);
+            let lbfgs = Lbfgs::resume(settings.lbfgs, &lbfgs, &make(&lbfgs.x)?);
+            state.from_saved(lbfgs.map_err(|e| failed(e.to_string()))?, past, settings.steps)
         }
     };
     let solver = Descent {
@@ -132,22 +136,29 @@ pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
         par: settings.par.clone(),
     };
     let relay = Relay { progress: progress.clone() };
-    let result = Executor::new(program, solver)
+    let result = Executor::new(objective, solver)
         .configure(|_| state)
         .ctrlc(false)
         .add_observer(relay, ObserverMode::Always)
         .checkpointing(Saver { progress })
         .run()
-        .map_err(|e| failed(e.to_string()))?;
+        .map_err(|error| match error.downcast_ref::<Failure>() {
+            Some(Failure { reason, lost: true }) => {
+                EmulatorError::Lost { batch: batch(), reason: reason.clone() }
+            }
+            _ => failed(error.to_string()),
+        })?;
     let mut state = result.state;
     let reason = state.get_termination_reason().cloned();
     let interrupted = match reason {
-        Some(TerminationReason::Interrupt) => Some(save(&state)),
+        Some(TerminationReason::Interrupt) => {
+            Some(save(&state).map_err(|e| failed(e.to_string()))?)
+        }
         _ => None,
     };
     let lbfgs = state.lbfgs.take().ok_or_else(|| failed("it never started".to_owned()))?;
     Ok(Ended {
-        x: widen(&lbfgs.x),
+        x: lbfgs.x.numbers().map_err(|e| failed(e.to_string()))?,
         history: state.history,
         terms: state.terms,
         evaluations: lbfgs.evaluations,
@@ -156,37 +167,31 @@ pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
     })
 }
 
-fn narrow<T: Precision>(x: &[f64]) -> Vec<T> {
-    x.iter().map(|&x| T::from_f64(x)).collect()
+/// The state of the optimiser, and what was recorded on the way.
+fn load(saved: SavedDescent) -> (SavedLbfgs, (Vec<f64>, Vec<TermHistory>)) {
+    let pairs = saved.pairs.into_iter().zip(saved.curvatures);
+    let lbfgs = SavedLbfgs {
+        x: saved.x,
+        gradient: saved.gradient,
+        value: saved.history.last().copied().unwrap_or(f64::NAN),
+        pairs: pairs.map(|((s, y), rho)| (s, y, rho)).collect(),
+        evaluations: saved.evaluations,
+    };
+    (lbfgs, (saved.history, saved.terms))
 }
 
-fn widen<T: Precision>(x: &[T]) -> Vec<f64> {
-    x.iter().map(|&x| x.to_f64()).collect()
-}
-
-fn load<T: Precision>(saved: SavedDescent, config: LbfgsConfig) -> Lbfgs<Vec<T>> {
-    let pairs: VecDeque<_> = saved
-        .pairs
-        .iter()
-        .zip(&saved.curvatures)
-        .map(|((s, y), &rho)| (narrow(s), narrow(y), rho))
-        .collect();
-    let value = saved.history.last().copied().unwrap_or(f64::NAN);
-    let (x, gradient) = (narrow(&saved.x), narrow(&saved.gradient));
-    Lbfgs::resume(config, x, gradient, value, pairs, saved.evaluations)
-}
-
-fn save<T: Precision>(state: &DescentState<Vec<T>>) -> SavedDescent {
-    let lbfgs = state.lbfgs.as_ref().expect("started");
-    SavedDescent {
-        x: widen(&lbfgs.x),
-        gradient: widen(&lbfgs.gradient),
-        pairs: lbfgs.pairs.iter().map(|(s, y, _)| (widen(s), widen(y))).collect(),
-        curvatures: lbfgs.pairs.iter().map(|p| p.2).collect(),
+fn save<V: Vector>(state: &DescentState<V>) -> Result<SavedDescent, LbfgsError> {
+    let lbfgs = state.lbfgs.as_ref().expect("started").save()?;
+    let curvatures = lbfgs.pairs.iter().map(|p| p.2).collect();
+    Ok(SavedDescent {
+        x: lbfgs.x,
+        gradient: lbfgs.gradient,
+        pairs: lbfgs.pairs.into_iter().map(|(s, y, _)| (s, y)).collect(),
+        curvatures,
         history: state.history.clone(),
         terms: state.terms.clone(),
         evaluations: lbfgs.evaluations,
-    }
+    })
 }
 
 /// Tells argmin's observations to a [`Progress`].
@@ -194,7 +199,7 @@ struct Relay {
     progress: Arc<dyn Progress>,
 }
 
-impl<V: Clone> Observe<DescentState<V>> for Relay {
+impl<V: Vector> Observe<DescentState<V>> for Relay {
     fn observe_iter(&mut self, state: &DescentState<V>, _kv: &KV) -> Result<(), Error> {
         let last = |t: &TermHistory| TermValue {
             name: t.name.clone(),
@@ -211,12 +216,16 @@ struct Saver {
     progress: Arc<dyn Progress>,
 }
 
-impl<T: Precision> Checkpoint<Descent, DescentState<Vec<T>>> for Saver {
-    fn save(&self, _solver: &Descent, state: &DescentState<Vec<T>>) -> Result<(), Error> {
-        self.progress.save(&save(state)).map_err(Error::msg)
+impl<V: Vector> Checkpoint<Descent, DescentState<V>> for Saver {
+    fn save(&self, _solver: &Descent, state: &DescentState<V>) -> Result<(), Error> {
+        match save(state) {
+            Ok(saved) => self.progress.save(&saved).map_err(Error::msg),
+            // Vectors out of reach: the next evaluation says why.
+            Err(_) => Ok(()),
+        }
     }
 
-    fn load(&self) -> Result<Option<(Descent, DescentState<Vec<T>>)>, Error> {
+    fn load(&self) -> Result<Option<(Descent, DescentState<V>)>, Error> {
         Ok(None)
     }
 

@@ -19,6 +19,11 @@ impl Buffer {
     pub fn bytes(&self) -> u64 {
         4 * self.numbers as u64
     }
+
+    /// Whether both names stand for one piece of memory.
+    pub fn is(&self, other: &Self) -> bool {
+        self.inner == other.inner
+    }
 }
 
 impl Device {

@@ -61,28 +61,15 @@ impl Recording {
 impl Device {
     /// Starts the work of a recording; [`Device::read`] and [`Device::wait`] wait for it.
     pub fn submit(&self, recording: &Recording) {
+        self.submit_all([recording]);
+    }
+
+    /// Starts the work of several recordings, one after the other, as one submission.
+    pub fn submit_all<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) {
         let label = Some("recording");
         let mut encoder =
             self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
-        let mut rest = recording.commands.as_slice();
-        while let Some(first) = rest.first() {
-            match first {
-                Command::Clear(buffer, bytes) => {
-                    encoder.clear_buffer(&buffer.inner, 0, Some(*bytes));
-                }
-                Command::Copy { from, to, bytes } => {
-                    let (source, target) = (&from.0.inner, &to.0.inner);
-                    encoder.copy_buffer_to_buffer(source, from.1, target, to.1, *bytes);
-                }
-                Command::Dispatch(_) => {
-                    let run = rest.iter().take_while(|c| matches!(c, Command::Dispatch(_))).count();
-                    pass(&mut encoder, &rest[..run]);
-                    rest = &rest[run..];
-                    continue;
-                }
-            }
-            rest = &rest[1..];
-        }
+        recordings.into_iter().for_each(|recording| encode(&mut encoder, &recording.commands));
         self.queue.submit([encoder.finish()]);
     }
 
@@ -106,6 +93,27 @@ impl Device {
         }
         // Each copy reads and writes.
         Ok(2.0 * f64::from(times) * a.bytes() as f64 / best.as_secs_f64())
+    }
+}
+
+fn encode(encoder: &mut wgpu::CommandEncoder, mut rest: &[Command]) {
+    while let Some(first) = rest.first() {
+        match first {
+            Command::Clear(buffer, bytes) => {
+                encoder.clear_buffer(&buffer.inner, 0, Some(*bytes));
+            }
+            Command::Copy { from, to, bytes } => {
+                let (source, target) = (&from.0.inner, &to.0.inner);
+                encoder.copy_buffer_to_buffer(source, from.1, target, to.1, *bytes);
+            }
+            Command::Dispatch(_) => {
+                let run = rest.iter().take_while(|c| matches!(c, Command::Dispatch(_))).count();
+                pass(encoder, &rest[..run]);
+                rest = &rest[run..];
+                continue;
+            }
+        }
+        rest = &rest[1..];
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::device;
 use skyscat_autodiff::{
-    Affine, Channels, GpuError, GpuProgram, Graph, Operator, Program, Purpose, Shape, Stack, Stat,
-    Term, check,
+    Affine, Channels, GpuError, GpuProgram, Graph, Operator, Program, Purpose, Shape, Stack, check,
 };
 use skyscat_gpu::Device;
 use skyscat_harmonic::{Analysis, SpectraOperator, SpectrumPower};
@@ -158,20 +157,6 @@ fn turned_covariances_agree_with_the_cpu() {
     }
 }
 
-/// A random linear functional of one statistic.
-#[derive(Debug)]
-struct Functional(Vec<f64>);
-
-impl Term for Functional {
-    fn name(&self) -> &str {
-        "functional"
-    }
-    fn evaluate(&self, stats: &[Stat<'_>], gradients: &mut [&mut [f64]]) -> f64 {
-        gradients[0].copy_from_slice(&self.0);
-        stats[0].data.iter().zip(&self.0).map(|(a, b)| a * b).sum()
-    }
-}
-
 /// One operator with a functional of its output, named "out", and the functional.
 fn alone(operator: Arc<dyn Operator>, shape: Shape, maps: usize) -> (Arc<Graph>, Vec<f64>) {
     let mut graph = Graph::new();
@@ -179,7 +164,7 @@ fn alone(operator: Arc<dyn Operator>, shape: Shape, maps: usize) -> (Arc<Graph>,
     let out = graph.apply_shared(operator, &[x]).unwrap();
     let y = normals("functional", graph.shape(out).reals() * maps);
     let y: Vec<f64> = y.into_iter().map(|y| f64::from(y as f32)).collect();
-    graph.term(Functional(y.clone()), &[out], 1.0);
+    graph.term(check::Functional(y.clone()), &[out], 1.0);
     graph.output("out", out);
     (Arc::new(graph), y)
 }

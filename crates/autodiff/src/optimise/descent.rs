@@ -1,6 +1,6 @@
 //! L-BFGS as an argmin solver, with a state that copies no vector.
 
-use super::{Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue, Vector};
+use super::{Failure, Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue, Vector};
 use argmin::core::{Error, KV, Problem, Solver, State, TerminationReason, TerminationStatus};
 use skyscat_num::Par;
 use std::collections::HashMap;
@@ -28,8 +28,8 @@ pub struct Descent {
 ///
 /// Observers read [`DescentState::lbfgs`] and [`DescentState::terms`]; a
 /// checkpoint saves both, and the history.
-#[derive(Clone, Debug)]
-pub struct DescentState<V> {
+#[derive(Debug)]
+pub struct DescentState<V: Vector> {
     /// Where the descent starts; taken by the first iteration.
     pub start: Option<V>,
     /// The descent, once started.
@@ -46,7 +46,7 @@ pub struct DescentState<V> {
     status: TerminationStatus,
 }
 
-impl<V> DescentState<V> {
+impl<V: Vector> DescentState<V> {
     /// A state that starts at `x`.
     #[must_use]
     pub fn at(mut self, x: V, max_iters: u64) -> Self {
@@ -83,7 +83,7 @@ impl<V> DescentState<V> {
     }
 }
 
-impl<V: Clone> State for DescentState<V> {
+impl<V: Vector> State for DescentState<V> {
     type Param = V;
     type Float = f64;
 
@@ -176,7 +176,7 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
             let objective = problem.problem.as_mut().expect("the executor holds the problem");
             let started = self.par.install(|| Lbfgs::start(self.config, x, objective));
             if let Some(failure) = objective.failure() {
-                return Err(Error::msg(failure));
+                return Err(at(0, failure));
             }
             let lbfgs = started?;
             state.record(lbfgs.value, objective.report());
@@ -202,7 +202,7 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
             Some(stop) => {
                 let objective = problem.problem.as_ref().expect("held");
                 if let Some(failure) = objective.failure() {
-                    return Err(Error::msg(failure));
+                    return Err(at(state.iter + 1, failure));
                 }
                 let reason = TerminationReason::SolverExit(format!("{stop:?}"));
                 (state.terminate_with(reason), None)
@@ -224,4 +224,10 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         }
         TerminationStatus::NotTerminated
     }
+}
+
+/// A failure with the iteration that it happened in.
+fn at(iteration: u64, failure: Failure) -> Error {
+    let reason = format!("iteration {iteration}: {}", failure.reason);
+    Error::new(Failure { reason, ..failure })
 }

@@ -177,7 +177,8 @@ impl Job {
     ) -> Result<Batch> {
         #[cfg(feature = "gpu")]
         if let Some(device) = &self.device.gpu {
-            return Ok(self.emulator.run_on_gpu(id, saved, follower, device)?);
+            let mut done = self.emulator.run_on_gpu(vec![(id, saved, follower)], device)?;
+            return Ok(done.pop().expect("as many as were asked for")?);
         }
         Ok(match self.settings.emulate.precision.expect("has a default") {
             PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower)?,
