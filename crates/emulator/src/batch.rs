@@ -119,13 +119,21 @@ pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
 ) -> Result<Ended, EmulatorError> {
     let batch = || settings.id.to_string();
     let failed = |reason: String| EmulatorError::Descent { batch: batch(), reason };
+    let stopped = |Failure { reason, lost }: Failure| match lost {
+        true => EmulatorError::Lost { batch: batch(), reason },
+        false => failed(reason),
+    };
+    let ended = |error: LbfgsError| match error {
+        LbfgsError::Vectors(failure) => stopped(failure),
+        other => failed(other.to_string()),
+    };
     let state = DescentState::<V>::new();
     let state = match start {
         Start::At(x) => state.at(make(&x)?, settings.steps),
         Start::From(saved) => {
             let (lbfgs, past) = load(saved);
             let lbfgs = Lbfgs::resume(settings.lbfgs, &lbfgs, &make(&lbfgs.x)?);
-            state.from_saved(lbfgs.map_err(|e| failed(e.to_string()))?, past, settings.steps)
+            state.from_saved(lbfgs.map_err(ended)?, past, settings.steps)
         }
     };
     let solver = Descent {
@@ -142,23 +150,19 @@ pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
         .add_observer(relay, ObserverMode::Always)
         .checkpointing(Saver { progress })
         .run()
-        .map_err(|error| match error.downcast_ref::<Failure>() {
-            Some(Failure { reason, lost: true }) => {
-                EmulatorError::Lost { batch: batch(), reason: reason.clone() }
-            }
-            _ => failed(error.to_string()),
+        .map_err(|error| match error.downcast::<Failure>() {
+            Ok(failure) => stopped(failure),
+            Err(error) => failed(error.to_string()),
         })?;
     let mut state = result.state;
     let reason = state.get_termination_reason().cloned();
     let interrupted = match reason {
-        Some(TerminationReason::Interrupt) => {
-            Some(save(&state).map_err(|e| failed(e.to_string()))?)
-        }
+        Some(TerminationReason::Interrupt) => Some(save(&state).map_err(ended)?),
         _ => None,
     };
     let lbfgs = state.lbfgs.take().ok_or_else(|| failed("it never started".to_owned()))?;
     Ok(Ended {
-        x: lbfgs.x.numbers().map_err(|e| failed(e.to_string()))?,
+        x: lbfgs.x.numbers().map_err(ended)?,
         history: state.history,
         terms: state.terms,
         evaluations: lbfgs.evaluations,

@@ -274,6 +274,8 @@ impl Device {
     /// A failure for this reason; if the device is gone, that is the reason.
     pub(crate) fn failed(&self, reason: String) -> DeviceError {
         let adapter = self.name();
+        // A loss is told to those who ask, and an error may come before it.
+        let _ = self.device.poll(wgpu::PollType::Poll);
         match &*self.fault.lock().expect("no holder panics") {
             Some(Fault { reason, lost: true }) => {
                 DeviceError::Lost { adapter, reason: reason.clone() }

@@ -2,9 +2,9 @@
 
 use super::GpuError;
 use super::job::{Job, record};
-use super::vector::{GpuVector, Products, combine, out_of_reach};
+use super::vector::{GpuVector, Products, combine, failure, out_of_reach};
 use crate::optimise::has_curvature;
-use crate::{Aim, At, LbfgsError, Pairs, SavedPair, Vector};
+use crate::{Aim, At, Failure, LbfgsError, Pairs, SavedPair, Vector};
 use skyscat_gpu::{Buffer, Recording};
 use std::collections::HashMap;
 
@@ -274,15 +274,16 @@ impl Pairs<GpuVector> for GpuPairs {
         self.count = 0;
     }
 
-    fn aim(&mut self, gradient: &GpuVector, direction: &mut GpuVector) -> Aim {
-        // A device that failed says so at the next evaluation.
-        self.try_aim(gradient, direction).unwrap_or(Aim { norm: f64::NAN, slope: f64::NAN })
+    fn aim(&mut self, gradient: &GpuVector, direction: &mut GpuVector) -> Result<Aim, Failure> {
+        self.try_aim(gradient, direction).map_err(failure)
     }
 
-    fn advance(&mut self, here: At<'_, GpuVector>, there: At<'_, GpuVector>) {
-        if self.try_advance(here, there).is_err() {
-            self.gram.fill(f64::NAN);
-        }
+    fn advance(
+        &mut self,
+        here: At<'_, GpuVector>,
+        there: At<'_, GpuVector>,
+    ) -> Result<(), Failure> {
+        self.try_advance(here, there).map_err(failure)
     }
 
     fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {

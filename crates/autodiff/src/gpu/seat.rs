@@ -1,9 +1,10 @@
 //! Descents side by side: each asks at its own time, and all are evaluated together.
 
 use super::line::{Answer, Line};
+use super::vector::failure;
 use super::{GpuError, GpuProgram, GpuVector};
 use crate::{At, Failure, Objective, TermValue};
-use skyscat_gpu::{Device, DeviceError};
+use skyscat_gpu::Device;
 use std::sync::{Arc, Condvar, Mutex};
 
 /// One batch of a program, as the objective of a descent on the device.
@@ -139,8 +140,7 @@ impl Seat {
                 (answer.value, answer.slope)
             }
             Err(error) => {
-                let lost = matches!(error, GpuError::Device(DeviceError::Lost { .. }));
-                self.failure = Some(Failure { reason: error.to_string(), lost });
+                self.failure = Some(failure(error));
                 (f64::NAN, f64::NAN)
             }
         }

@@ -2,7 +2,7 @@
 
 use super::job::{Job, record};
 use super::{GpuError, GpuPairs};
-use crate::{LbfgsError, Vector};
+use crate::{Failure, LbfgsError, Vector};
 use skyscat_gpu::{Buffer, Device, DeviceError, Recording};
 use std::sync::Arc;
 
@@ -104,8 +104,15 @@ impl Vector for GpuVector {
     }
 }
 
-pub(super) fn out_of_reach(error: impl std::fmt::Display) -> LbfgsError {
-    LbfgsError::Vectors { reason: error.to_string() }
+/// What an error of the device is to a descent.
+pub(super) fn failure(error: GpuError) -> Failure {
+    let lost = matches!(error, GpuError::Device(DeviceError::Lost { .. }));
+    Failure { reason: error.to_string(), lost }
+}
+
+/// The same, for vectors.
+pub(super) fn out_of_reach(error: impl Into<GpuError>) -> LbfgsError {
+    LbfgsError::Vectors(failure(error.into()))
 }
 
 /// Vectors of one run of `combine.wgsl`.

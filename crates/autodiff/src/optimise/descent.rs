@@ -1,6 +1,8 @@
 //! L-BFGS as an argmin solver, with a state that copies no vector.
 
-use super::{Failure, Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue, Vector};
+use super::{
+    Failure, Lbfgs, LbfgsConfig, LbfgsError, Objective, Stop, TermHistory, TermValue, Vector,
+};
 use argmin::core::{Error, KV, Problem, Solver, State, TerminationReason, TerminationStatus};
 use skyscat_num::Par;
 use std::collections::HashMap;
@@ -178,7 +180,10 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
             if let Some(failure) = objective.failure() {
                 return Err(at(0, failure));
             }
-            let lbfgs = started?;
+            let lbfgs = match started {
+                Err(LbfgsError::Vectors(failure)) => return Err(at(0, failure)),
+                started => started?,
+            };
             state.record(lbfgs.value, objective.report());
             state.lbfgs = Some(lbfgs);
         }
@@ -199,11 +204,8 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         state.record(value, problem.problem.as_ref().expect("held").report());
         Ok(match stop {
             None => (state, None),
+            Some(Stop::Failure(failure)) => return Err(at(state.iter + 1, failure)),
             Some(stop) => {
-                let objective = problem.problem.as_ref().expect("held");
-                if let Some(failure) = objective.failure() {
-                    return Err(at(state.iter + 1, failure));
-                }
                 let reason = TerminationReason::SolverExit(format!("{stop:?}"));
                 (state.terminate_with(reason), None)
             }

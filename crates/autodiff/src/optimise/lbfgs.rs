@@ -1,7 +1,7 @@
 //! Limited-memory BFGS (Nocedal & Wright 2006, Algorithms 7.4 and 7.5).
 
 use super::wolfe::{Point, Wolfe};
-use super::{Aim, At, Objective, Pairs, SavedPair, Vector};
+use super::{Aim, At, Failure, Objective, Pairs, SavedPair, Vector};
 
 /// Settings of [`Lbfgs`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,15 +24,15 @@ impl LbfgsConfig {
 }
 
 /// Why the descent stopped before it was told to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
     /// The gradient is exactly zero.
     ZeroGradient,
     /// No step decreases the value, not even along the gradient.
     LineSearch,
-    /// The objective failed, and says why.
-    Failure,
+    /// The objective has no value, or the vectors are out of reach.
+    Failure(Failure),
 }
 
 /// A descent that cannot go on.
@@ -48,11 +48,8 @@ pub enum LbfgsError {
         gradient_norm: f64,
     },
     /// The vectors of the descent have no place, or cannot be reached.
-    #[error("the vectors of the descent: {reason}")]
-    Vectors {
-        /// What happened.
-        reason: String,
-    },
+    #[error("the vectors of the descent: {0}")]
+    Vectors(Failure),
 }
 
 /// A descent on the host, as it is saved.
@@ -158,27 +155,29 @@ impl<V: Vector> Lbfgs<V> {
     /// One iteration. A line search that fails is tried once more from the
     /// steepest descent; `Some` tells why no step was taken.
     pub fn step(&mut self, objective: &mut dyn Objective<V>) -> Option<Stop> {
-        let aim = self.pairs.aim(&self.gradient, &mut self.direction);
-        if aim.norm == 0.0 {
-            return Some(Stop::ZeroGradient);
-        }
-        if self.line_search(objective, aim) {
-            return None;
-        }
-        if objective.failure().is_some() {
-            return Some(Stop::Failure);
-        }
-        if self.pairs.is_empty() {
-            return Some(Stop::LineSearch);
-        }
-        self.pairs.clear();
-        let aim = self.pairs.aim(&self.gradient, &mut self.direction);
-        (!self.line_search(objective, aim)).then_some(Stop::LineSearch)
+        self.try_step(objective).unwrap_or_else(|failure| Some(Stop::Failure(failure)))
     }
 
-    fn line_search(&mut self, objective: &mut dyn Objective<V>, aim: Aim) -> bool {
+    fn try_step(&mut self, objective: &mut dyn Objective<V>) -> Result<Option<Stop>, Failure> {
+        let aim = self.pairs.aim(&self.gradient, &mut self.direction)?;
+        if aim.norm == 0.0 {
+            return Ok(Some(Stop::ZeroGradient));
+        }
+        if self.line_search(objective, aim)? {
+            return Ok(None);
+        }
+        if self.pairs.is_empty() {
+            return Ok(Some(Stop::LineSearch));
+        }
+        self.pairs.clear();
+        let aim = self.pairs.aim(&self.gradient, &mut self.direction)?;
+        Ok((!self.line_search(objective, aim)?).then_some(Stop::LineSearch))
+    }
+
+    /// Whether a step was found, and taken.
+    fn line_search(&mut self, objective: &mut dyn Objective<V>, aim: Aim) -> Result<bool, Failure> {
         if !aim.slope.is_finite() || aim.slope >= 0.0 {
-            return false;
+            return Ok(false);
         }
         let start = Point { step: 0.0, value: self.value, slope: aim.slope };
         let first = if self.pairs.is_empty() { (1.0 / aim.norm).min(1.0) } else { 1.0 };
@@ -194,13 +193,16 @@ impl<V: Vector> Lbfgs<V> {
             *evaluations += 1;
             objective.failure().is_none().then_some(Point { step, value, slope })
         });
-        let Some(point) = found else { return false };
+        if let Some(failure) = objective.failure() {
+            return Err(failure);
+        }
+        let Some(point) = found else { return Ok(false) };
         self.pairs.advance(
             At { x: &mut self.x, gradient: &mut self.gradient },
             At { x: &mut self.trial_x, gradient: &mut self.trial_gradient },
-        );
+        )?;
         self.value = point.value;
-        true
+        Ok(true)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What L-BFGS remembers: pairs of differences, and the direction that follows.
 
 use super::vector::{axpy, scale};
-use super::{LbfgsError, Vector};
+use super::{Failure, LbfgsError, Vector};
 use skyscat_num::Real;
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -43,10 +43,16 @@ pub trait Pairs<V>: Debug + Send + Sized {
     /// Forgets all pairs.
     fn clear(&mut self);
     /// direction ← −H·gradient.
-    fn aim(&mut self, gradient: &V, direction: &mut V) -> Aim;
+    ///
+    /// # Errors
+    /// [`Failure`] if the vectors are out of reach.
+    fn aim(&mut self, gradient: &V, direction: &mut V) -> Result<Aim, Failure>;
     /// `here` becomes `there`, and the difference a pair, if it has curvature; a full
     /// memory forgets its oldest pair. `there` is left with any content.
-    fn advance(&mut self, here: At<'_, V>, there: At<'_, V>);
+    ///
+    /// # Errors
+    /// [`Failure`] if the vectors are out of reach.
+    fn advance(&mut self, here: At<'_, V>, there: At<'_, V>) -> Result<(), Failure>;
     /// The pairs on the host.
     ///
     /// # Errors
@@ -87,7 +93,7 @@ impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
         self.list.clear();
     }
 
-    fn aim(&mut self, gradient: &Vec<T>, direction: &mut Vec<T>) -> Aim {
+    fn aim(&mut self, gradient: &Vec<T>, direction: &mut Vec<T>) -> Result<Aim, Failure> {
         // −gradient, as gradient − 2·gradient.
         direction.set_sum(gradient, -2.0, gradient);
         let mut alphas = Vec::with_capacity(self.list.len());
@@ -103,10 +109,10 @@ impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
             let beta = rho * y.dot(direction);
             axpy(direction, alpha - beta, s);
         }
-        Aim { norm: gradient.dot(gradient).sqrt(), slope: direction.dot(gradient) }
+        Ok(Aim { norm: gradient.dot(gradient).sqrt(), slope: direction.dot(gradient) })
     }
 
-    fn advance(&mut self, here: At<'_, Vec<T>>, there: At<'_, Vec<T>>) {
+    fn advance(&mut self, here: At<'_, Vec<T>>, there: At<'_, Vec<T>>) -> Result<(), Failure> {
         let (mut s, mut y) = if self.list.len() >= self.memory {
             let (s, y, _) = self.list.pop_front().expect("memory is not empty");
             (s, y)
@@ -123,6 +129,7 @@ impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
         }
         std::mem::swap(here.x, there.x);
         std::mem::swap(here.gradient, there.gradient);
+        Ok(())
     }
 
     fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
