@@ -4,6 +4,7 @@ mod descent;
 mod device;
 mod failures;
 mod loss;
+mod memory;
 mod orphans;
 mod terms;
 mod twins;

@@ -32,7 +32,7 @@ mod term;
 pub use affine::Affine;
 pub use channels::Channels;
 #[cfg(feature = "gpu")]
-pub use gpu::{GpuError, GpuPairs, GpuProgram, GpuVector, Maker, Seat};
+pub use gpu::{GpuError, GpuPairs, GpuPlan, GpuProgram, GpuVector, Maker, Seat};
 pub use graph::{Graph, GraphError, Node, Shape};
 pub use kernel::{
     CpuKernel, Field, Forward, JointPullback, Keeps, Kernel, Operator, Precision, Pullback,

@@ -4,6 +4,8 @@ use crate::batch::{Batch, Precision, Progress, SavedDescent, Settings, Start, de
 use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
 use crate::{BatchId, BatchPlan, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
+#[cfg(feature = "gpu")]
+use skyscat_autodiff::{GpuPlan, GpuProgram};
 use skyscat_autodiff::{Graph, Objective, Program, Purpose, Vector};
 use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
@@ -169,10 +171,21 @@ impl Emulator {
         &self,
         ids: &[BatchId],
         device: &Arc<skyscat_gpu::Device>,
-    ) -> Result<skyscat_autodiff::GpuProgram, EmulatorError> {
+    ) -> Result<GpuProgram, EmulatorError> {
         let graphs = ids.iter().map(|&id| self.graph(id)).collect::<Result<Vec<_>, _>>()?;
         let (batch, device) = (self.config.batch, device.clone());
-        Ok(skyscat_autodiff::GpuProgram::compile_groups(&graphs, batch, device)?)
+        Ok(GpuProgram::compile_groups(&graphs, batch, device)?)
+    }
+
+    /// What batches of `maps` maps take on a GPU, `groups` of them side by side.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`].
+    #[cfg(feature = "gpu")]
+    pub fn plan_on_gpu(&self, maps: usize, groups: usize) -> Result<GpuPlan, EmulatorError> {
+        let target = (self.target() == TargetMode::Single).then_some(0);
+        let graph = self.graph(BatchId { target, number: 0 })?;
+        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory)?)
     }
 
     /// Statistics and loss of a batch.

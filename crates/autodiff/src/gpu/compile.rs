@@ -14,10 +14,10 @@ use std::sync::Arc;
 pub(super) const UNIFORM_STRIDE: usize = 64;
 
 /// What an operator does at a step of the plan.
-struct Task<'a> {
+pub(super) struct Task<'a> {
     step: usize,
     node: usize,
-    work: DeviceWork<'a>,
+    pub(super) work: DeviceWork<'a>,
 }
 
 pub(super) fn compile(
@@ -68,7 +68,7 @@ pub(super) fn compile(
 }
 
 /// Numbers of each piece of scratch: the most that any operator asks for.
-fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
+pub(super) fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
     let mut lengths: Vec<usize> = Vec::new();
     for (at, &n) in tasks.iter().flat_map(|t| t.work.scratch.iter().enumerate()) {
         lengths.resize(lengths.len().max(at + 1), 0);
@@ -78,7 +78,11 @@ fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
 }
 
 /// The work of every operator, in the order of the plan.
-fn tasks<'a>(graph: &'a Graph, plan: &Plan, lanes: usize) -> Result<Vec<Task<'a>>, GpuError> {
+pub(super) fn tasks<'a>(
+    graph: &'a Graph,
+    plan: &Plan,
+    lanes: usize,
+) -> Result<Vec<Task<'a>>, GpuError> {
     let mut tasks = Vec::new();
     for (step, what) in plan.steps.iter().enumerate() {
         let (node, pass) = match *what {
@@ -343,7 +347,7 @@ pub(super) fn access(access: skyscat_shaders::Access) -> Access {
 }
 
 /// Where a borrowed table lies: the graph keeps it while the program is made.
-fn key(binding: &Binding<'_>) -> (usize, usize) {
+pub(super) fn key(binding: &Binding<'_>) -> (usize, usize) {
     match binding {
         Binding::Numbers(table) => (table.as_ptr() as usize, table.len()),
         Binding::Indices(table) => (table.as_ptr() as usize, table.len()),
@@ -352,7 +356,7 @@ fn key(binding: &Binding<'_>) -> (usize, usize) {
 }
 
 /// The 32-bit words of a table.
-fn words(binding: &Binding<'_>) -> Vec<u32> {
+pub(super) fn words(binding: &Binding<'_>) -> Vec<u32> {
     match binding {
         Binding::Numbers(table) => table.iter().map(|x| x.to_bits()).collect(),
         Binding::Indices(table) => table.to_vec(),

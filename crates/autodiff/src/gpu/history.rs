@@ -9,7 +9,7 @@ use skyscat_gpu::{Buffer, Recording};
 use std::collections::HashMap;
 
 /// Products that come down after a step: those of s, y and gradient.
-const NEW: usize = 3;
+pub(super) const NEW: usize = 3;
 
 /// The last pairs (s, y) of a descent on a device.
 ///

@@ -5,6 +5,7 @@ mod error;
 mod history;
 mod job;
 mod line;
+mod memory;
 mod seat;
 mod terms;
 mod twins;
@@ -12,6 +13,7 @@ mod vector;
 
 pub use error::GpuError;
 pub use history::GpuPairs;
+pub use memory::GpuPlan;
 pub use seat::{Maker, Seat};
 pub use twins::{Twin, twins};
 pub use vector::GpuVector;

@@ -60,6 +60,14 @@ impl Terms {
         Ok(Self { kernels, rows })
     }
 
+    /// 32-bit numbers of every buffer that the terms of so many groups need, by those
+    /// of one.
+    pub(super) fn lengths(&self, groups: usize) -> Vec<usize> {
+        let most = self.rows.iter().copied().max().unwrap_or(0);
+        let own = [most * groups, most.div_ceil(PART) * groups, self.rows.len() * groups];
+        self.kernels.iter().map(|(_, columns)| columns.len() * groups).chain(own).collect()
+    }
+
     pub(super) fn allocate(&self, device: &Device, groups: usize) -> Result<TermBuffers, GpuError> {
         let columns = self.kernels.iter().map(|(_, table)| device.table("columns", table));
         let most = self.rows.iter().copied().max().unwrap_or(0);

@@ -3,9 +3,12 @@
 mod follow;
 mod resolve;
 mod result;
+mod wide;
 mod work;
 
 pub(crate) use resolve::{check_count, check_words, emulator_config, resolve_for};
+#[cfg(feature = "gpu")]
+pub(crate) use wide::description;
 
 use crate::args::EmulateArgs;
 use crate::choices::PrecisionWord;
@@ -16,7 +19,9 @@ use crate::settings::Settings;
 use crate::{Ending, interrupt, output, say};
 use anyhow::{Context, Result, ensure};
 use follow::{Bar, Follower};
-use skyscat::emulator::{Batch, BatchId, Emulator, SavedDescent, Schedule};
+use skyscat::emulator::{
+    Batch, BatchId, Emulator, EmulatorError, Progress, SavedDescent, Schedule,
+};
 use skyscat::num::{Par, Seed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,9 +60,11 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
         seed: asked.seed,
         version: output::VERSION.to_owned(),
     };
-    let work = Work::open(&place, stamp, resume, overwrite)?;
     let schedule = emulator.schedule(asked.count);
-    let job = Job { settings, place, inputs, emulator, schedule, work, interrupted, quiet, device };
+    let wide = width(&settings, &emulator, &device, schedule.batches().len())?;
+    let work = Work::open(&place, stamp, resume, overwrite)?;
+    let job =
+        Job { settings, place, inputs, emulator, schedule, work, interrupted, quiet, device, wide };
     job.introduce(asked.count);
     let work = job.work.clone();
     let ended = job.run(overwrite);
@@ -67,6 +74,9 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     }
     ended
 }
+
+/// Where a batch was saved, and who follows it.
+type Run = (Option<SavedDescent>, Arc<Follower>);
 
 /// Everything of one emulation.
 struct Job {
@@ -79,6 +89,25 @@ struct Job {
     interrupted: Arc<AtomicBool>,
     quiet: bool,
     device: Chosen,
+    /// Batches that run side by side.
+    wide: usize,
+}
+
+/// Batches that run side by side; more than one only on a GPU, where they must fit.
+fn width(
+    settings: &Settings,
+    emulator: &Emulator,
+    device: &Chosen,
+    batches: usize,
+) -> Result<usize> {
+    let asked = settings.emulate.wide.expect("has a default");
+    #[cfg(feature = "gpu")]
+    if let Some(device) = &device.gpu {
+        return wide::width(emulator, device, asked, batches);
+    }
+    let _ = (emulator, batches);
+    ensure!(asked <= 1, "--wide {asked} is for a GPU, and the device is {}", device.name);
+    Ok(1)
 }
 
 impl Job {
@@ -120,7 +149,7 @@ impl Job {
                 }
                 None => {
                     bar.begin(number);
-                    match self.run_batch(id, &bar)? {
+                    match self.run_batches(number, &bar)? {
                         Some(done) => done,
                         None => {
                             bar.clear();
@@ -140,50 +169,100 @@ impl Job {
         Ok(Ending::Done)
     }
 
-    /// Runs a batch to its end, or to the interrupt (`None`), where it is saved.
-    fn run_batch(&self, id: BatchId, bar: &Arc<Bar>) -> Result<Option<Finished>> {
-        let start = Instant::now();
-        let saved = self.work.descent(id)?;
-        let before = saved.as_ref().map_or(0.0, |s| s.seconds);
-        let saved = saved.map(|s| s.descent);
-        let follower = Arc::new(Follower {
-            id,
-            bar: bar.clone(),
-            work: self.work.clone(),
-            every: self.settings.emulate.checkpoint_every.expect("has a default"),
-            start,
-            before,
-            interrupted: self.interrupted.clone(),
-        });
+    /// Runs this batch, and others that are not finished beside it, to their ends or to
+    /// the interrupt (`None`), where they are saved. The others are found finished later.
+    fn run_batches(&self, number: usize, bar: &Arc<Bar>) -> Result<Option<Finished>> {
+        let mut runs = Vec::new();
+        for (number, &id) in self.schedule.batches().iter().enumerate().skip(number) {
+            if runs.len() < self.wide && self.work.finished(id)?.is_none() {
+                runs.push(self.follow(id, number, bar)?);
+            }
+        }
         if self.interrupted.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        let batch = self.descend(id, saved, follower.clone())?;
-        if let Some(saved) = &batch.interrupted {
-            follower.save_state(saved).context("the interrupted batch")?;
-            return Ok(None);
+        let followers: Vec<Arc<Follower>> = runs.iter().map(|run| run.1.clone()).collect();
+        let mut first = None;
+        let mut interrupted = false;
+        let mut failure = None;
+        for (at, (ended, follower)) in self.descend(runs)?.into_iter().zip(followers).enumerate() {
+            let batch = match ended {
+                Ok(batch) => batch,
+                Err(error) => {
+                    failure.get_or_insert(self.advise(error));
+                    continue;
+                }
+            };
+            if let Some(saved) = &batch.interrupted {
+                follower.save_state(saved).context("the interrupted batch")?;
+                interrupted = true;
+                continue;
+            }
+            let done = match self.finish(batch, follower.seconds()) {
+                Ok(done) => done,
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    continue;
+                }
+            };
+            self.work.finish(&done)?;
+            bar.say(&done.line());
+            if at == 0 {
+                first = Some(done);
+            }
         }
-        let done = self.finish(batch, before + start.elapsed().as_secs_f64())?;
-        self.work.finish(&done)?;
-        bar.say(&done.line());
-        Ok(Some(done))
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(first.filter(|_| !interrupted)),
+        }
     }
 
-    fn descend(
-        &self,
-        id: BatchId,
-        saved: Option<SavedDescent>,
-        follower: Arc<Follower>,
-    ) -> Result<Batch> {
+    /// A batch from where it was saved, if it was, and who follows it.
+    fn follow(&self, id: BatchId, number: usize, bar: &Arc<Bar>) -> Result<Run> {
+        let saved = self.work.descent(id)?;
+        let before = saved.as_ref().map_or(0.0, |s| s.seconds);
+        let follower = Follower {
+            id,
+            number,
+            bar: bar.clone(),
+            work: self.work.clone(),
+            every: self.settings.emulate.checkpoint_every.expect("has a default"),
+            start: Instant::now(),
+            before,
+            interrupted: self.interrupted.clone(),
+        };
+        Ok((saved.map(|s| s.descent), Arc::new(follower)))
+    }
+
+    /// Runs batches side by side on a GPU, one after the other on the CPU.
+    fn descend(&self, runs: Vec<Run>) -> Result<Vec<Result<Batch, EmulatorError>>> {
         #[cfg(feature = "gpu")]
         if let Some(device) = &self.device.gpu {
-            let mut done = self.emulator.run_on_gpu(vec![(id, saved, follower)], device)?;
-            return Ok(done.pop().expect("as many as were asked for")?);
+            let run = |(saved, follower): Run| (follower.id, saved, follower as Arc<dyn Progress>);
+            return Ok(self.emulator.run_on_gpu(runs.into_iter().map(run).collect(), device)?);
         }
-        Ok(match self.settings.emulate.precision.expect("has a default") {
-            PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower)?,
-            PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower)?,
-        })
+        let precision = self.settings.emulate.precision.expect("has a default");
+        let run = |(saved, follower): Run| match precision {
+            PrecisionWord::F64 => self.emulator.run::<f64>(follower.id, saved, follower),
+            PrecisionWord::F32 => self.emulator.run::<f32>(follower.id, saved, follower),
+        };
+        Ok(runs.into_iter().map(run).collect())
+    }
+
+    /// What to do about a batch that failed, where something can be done.
+    fn advise(&self, error: EmulatorError) -> anyhow::Error {
+        let advice = match &error {
+            EmulatorError::Lost { .. } if self.work.is_blank() => {
+                "nothing was saved yet".to_owned()
+            }
+            EmulatorError::Lost { .. } => format!(
+                "the last save of each batch is in {}; resume with:\n  {}",
+                self.work.folder().display(),
+                place::resume_command()
+            ),
+            _ => return error.into(),
+        };
+        anyhow::Error::new(error).context(advice)
     }
 
     fn finish(&self, batch: Batch, seconds: f64) -> Result<Finished> {

@@ -147,10 +147,15 @@ impl Work {
             .with_context(|| format!("{}: cannot be removed", self.folder.display()))
     }
 
+    /// Whether no batch was finished or saved in the folder.
+    pub(crate) fn is_blank(&self) -> bool {
+        let entries = std::fs::read_dir(&self.folder);
+        entries.is_ok_and(|list| list.flatten().all(|e| e.file_name() == JOB))
+    }
+
     /// Removes the folder if no batch was finished or saved in it.
     pub(crate) fn remove_if_blank(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
-        if entries.flatten().all(|e| e.file_name() == JOB) {
+        if self.is_blank() {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
