@@ -50,7 +50,7 @@ impl Device {
         let mut held: Vec<Buffer> = Vec::new();
         let mut fit = Ok(());
         for &n in &numbers {
-            match self.storage("memory that is needed", n) {
+            match self.storage("a buffer that is needed", n) {
                 Ok(buffer) => held.push(buffer),
                 Err(error) => {
                     fit = Err(error);

@@ -19,9 +19,7 @@ use crate::settings::Settings;
 use crate::{Ending, interrupt, output, say};
 use anyhow::{Context, Result, ensure};
 use follow::{Bar, Follower};
-use skyscat::emulator::{
-    Batch, BatchId, Emulator, EmulatorError, Progress, SavedDescent, Schedule,
-};
+use skyscat::emulator::{Batch, BatchId, Emulator, EmulatorError, SavedDescent, Schedule};
 use skyscat::num::{Par, Seed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -238,6 +236,7 @@ impl Job {
     fn descend(&self, runs: Vec<Run>) -> Result<Vec<Result<Batch, EmulatorError>>> {
         #[cfg(feature = "gpu")]
         if let Some(device) = &self.device.gpu {
+            use skyscat::emulator::Progress;
             let run = |(saved, follower): Run| (follower.id, saved, follower as Arc<dyn Progress>);
             return Ok(self.emulator.run_on_gpu(runs.into_iter().map(run).collect(), device)?);
         }
