@@ -5,7 +5,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use skyscat::emulator::{Batch, BatchId, Config, Emulator, Silent};
 use skyscat::healpix::Nside;
 use skyscat::num::Par;
-use skyscat_benches::{Ceilings, emulator};
+use skyscat_benches::{Ceilings, emulator, say_seconds};
 use std::sync::Arc;
 
 const ID: BatchId = BatchId { target: None, number: 0 };
@@ -27,9 +27,7 @@ fn benches(c: &mut Criterion) {
     let plan = fixed.plan::<f32>().expect("a plan");
     let (arithmetic, memory) = plan.least(&Ceilings::measure(par.threads()));
     for (id, made) in [("run/50steps/f32", Some(&fixed)), ("run/end-to-end/f32", None)] {
-        for (least, kind) in [(arithmetic, "arithmetic"), (memory, "memory")] {
-            println!("floor {id} {:e} {kind}", least.as_secs_f64() * STEPS as f64);
-        }
+        say_seconds(id, [arithmetic, memory].map(|least| least.as_secs_f64() * STEPS as f64));
         c.bench_function(id, |b| match made {
             Some(emulator) => b.iter(|| run(emulator)),
             None => b.iter(|| run(&make())),

@@ -69,8 +69,13 @@ pub fn check_homogeneous<T: Precision>(program: &mut Program<T>, x: &[T], degree
 /// Says the floor of a measurement: its arithmetic, and its bytes through memory.
 pub fn say_floor<T: Precision>(id: &str, floor: Floor, ceilings: Ceilings) {
     let rate = ceilings.flops_f64 * 8.0 / std::mem::size_of::<T>() as f64;
-    println!("floor {id} {:e} arithmetic", floor.flops / rate);
-    println!("floor {id} {:e} memory", floor.bytes / ceilings.bytes);
+    say_seconds(id, [floor.flops / rate, floor.bytes / ceilings.bytes]);
+}
+
+/// The same, in seconds of each.
+pub fn say_seconds(id: &str, [arithmetic, memory]: [f64; 2]) {
+    println!("floor {id} {arithmetic:e} arithmetic");
+    println!("floor {id} {memory:e} memory");
 }
 
 /// Σ w·s of a statistic with fixed weights: a loss that asks for every number.

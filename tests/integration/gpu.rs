@@ -2,14 +2,18 @@
 
 mod adjoints;
 mod cases;
+mod descent;
 mod device;
+mod failures;
 mod legendre;
 mod limits;
 mod loss;
+mod memory;
 mod mutants;
 mod orphans;
 mod profile;
 mod rounding;
+mod terms;
 mod twins;
 
 use skyscat_gpu::{Choice, Device, DeviceError};
@@ -21,11 +25,7 @@ use std::sync::{Arc, OnceLock};
 /// `SKYSCAT_REQUIRE_GPU=1` makes a missing one a failure.
 fn device(test: &str) -> Option<Arc<Device>> {
     static DEVICE: OnceLock<Result<Arc<Device>, DeviceError>> = OnceLock::new();
-    let opened = DEVICE.get_or_init(|| {
-        let name = std::env::var("SKYSCAT_DEVICE").unwrap_or_else(|_| "gpu".to_owned());
-        let choice: Choice = name.parse().expect("any text is a choice");
-        Device::open(&choice).map(Arc::new)
-    });
+    let opened = DEVICE.get_or_init(|| Device::open(&choice()).map(Arc::new));
     match opened {
         Ok(device) => Some(device.clone()),
         Err(error) if std::env::var("SKYSCAT_REQUIRE_GPU").is_ok_and(|v| v == "1") => {
@@ -36,4 +36,9 @@ fn device(test: &str) -> Option<Arc<Device>> {
             None
         }
     }
+}
+
+fn choice() -> Choice {
+    let name = std::env::var("SKYSCAT_DEVICE").unwrap_or_else(|_| "gpu".to_owned());
+    name.parse().expect("any text is a choice")
 }

@@ -1,14 +1,16 @@
 //! Checks that every operator must pass: adjoints and central differences.
 
+use crate::device::DeviceTerm;
 #[cfg(feature = "gpu")]
 pub use crate::gpu::{Results, Twin, twins};
 use crate::{Graph, GraphError, Operator, Program, Purpose, Shape, Stat, Term};
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;
 
-/// A fixed linear functional of one statistic.
+/// A fixed linear functional of one statistic: a weight for each of its numbers, over
+/// all maps.
 #[derive(Debug)]
-pub(crate) struct Functional(pub(crate) Vec<f64>);
+pub struct Functional(pub Vec<f64>);
 
 impl Term for Functional {
     fn name(&self) -> &str {
@@ -18,6 +20,11 @@ impl Term for Functional {
     fn evaluate(&self, stats: &[Stat<'_>], gradients: &mut [&mut [f64]]) -> f64 {
         gradients[0].copy_from_slice(&self.0);
         stats[0].data.iter().zip(&self.0).map(|(a, b)| a * b).sum()
+    }
+
+    fn gpu(&self, weight: f64, _maps: usize) -> Option<DeviceTerm> {
+        let columns = self.0.iter().map(|w| (weight * w) as f32).collect();
+        Some(DeviceTerm { kernel: "functional", columns })
     }
 }
 

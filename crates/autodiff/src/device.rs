@@ -2,7 +2,8 @@
 //!
 //! An operator answers a [`DeviceCall`] with [`DeviceWork`]: runs of WGSL kernels, in
 //! order, over its inputs, its output, gradients, tables and scratch. Fields on the
-//! device are f32 in the layout of the CPU, `[row][channel][re, im][lane]`.
+//! device are f32 in the layout of the CPU, `[row][channel][re, im][lane]`. A loss term
+//! answers with a [`DeviceTerm`].
 
 use crate::Shape;
 use std::borrow::Cow;
@@ -123,6 +124,27 @@ impl<'a> Run<'a> {
         let numbers = call.numbers(0);
         Self::new((kernel, call.entry()), &[("numbers", numbers)], bindings, numbers)
     }
+}
+
+/// What a loss term asks of a GPU: one entry point, `evaluate`, run once for each of
+/// its statistics.
+///
+/// It overwrites a contribution for each real coefficient, whose sum is the term's
+/// value, and adds the term's gradient to that of the statistic. Maps come in groups
+/// of equal size, one loss each, and columns are those of one group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceTerm {
+    /// Stem of the file in `shaders/wgsl`.
+    pub kernel: &'static str,
+    /// Numbers for each real coefficient, those of all statistics in their order; what
+    /// they mean is written in the kernel.
+    pub columns: Vec<f32>,
+}
+
+/// A number in f32, and what f32 leaves of it, in f32.
+pub fn split(x: f64) -> [f32; 2] {
+    let first = x as f32;
+    [first, (x - f64::from(first)) as f32]
 }
 
 /// A member of a uniform struct.

@@ -32,15 +32,15 @@ mod term;
 pub use affine::Affine;
 pub use channels::Channels;
 #[cfg(feature = "gpu")]
-pub use gpu::{GpuError, GpuOperatorTime, GpuProgram};
+pub use gpu::{GpuError, GpuOperatorTime, GpuPairs, GpuPlan, GpuProgram, GpuVector, Maker, Seat};
 pub use graph::{Graph, GraphError, Node, Shape};
 pub use kernel::{
     CpuKernel, Field, Forward, JointPullback, Keeps, Kernel, Operator, Precision, Pullback,
     for_rows,
 };
 pub use optimise::{
-    Descent, DescentState, Lbfgs, LbfgsConfig, LbfgsError, Objective, Stop, TermHistory, TermValue,
-    Vector,
+    Aim, At, Descent, DescentState, Failure, HostPairs, Lbfgs, LbfgsConfig, LbfgsError, Objective,
+    Pairs, SavedLbfgs, SavedPair, Stop, TermHistory, TermValue, Vector,
 };
 pub use plan::{Floor, MemoryPlan, Purpose};
 pub use program::{OperatorTime, Program};

@@ -433,7 +433,7 @@ impl<T: Precision> Objective<Vec<T>> for Program<T> {
         &self.terms
     }
 
-    fn failure(&self) -> Option<String> {
+    fn blame(&self) -> Option<String> {
         let mut gradients = self.stat_gradients.iter();
         for (data, TermValue { name, value }) in self.graph.terms.iter().zip(&self.terms) {
             if !value.is_finite() {

@@ -2,6 +2,9 @@
 
 use crate::args::PlanArgs;
 use crate::choices::PrecisionWord;
+use crate::devices::{self, Chosen};
+#[cfg(feature = "gpu")]
+use crate::emulate::description;
 use crate::emulate::{check_count, check_words, emulator_config, resolve_for};
 use crate::input::Inputs;
 use crate::settings::Settings;
@@ -29,6 +32,7 @@ pub(crate) fn run(args: PlanArgs) -> Result<Ending> {
     let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
     inputs.say_assumptions(args.common.quiet);
     resolve_for(&mut settings, inputs.maps.n_maps())?;
+    let device = devices::open(&mut settings.emulate)?;
     let par = Par::new(settings.run.threads.expect("has a default"))?;
     // Batches of a single target depend on the seed through which targets are drawn.
     let seed = settings.emulate.seed;
@@ -37,7 +41,26 @@ pub(crate) fn run(args: PlanArgs) -> Result<Ending> {
         Emulator::new(&inputs.maps, &inputs.masks, config, Seed(seed.unwrap_or(0)), &par)
             .with_context(|| format!("input {}", inputs.names()))?;
     show(&settings, &inputs, &emulator, &par)?;
+    show_device(&settings, &emulator, &device)?;
     Ok(Ending::Done)
+}
+
+/// What the batches take on a GPU, if that is where they would run.
+#[cfg(feature = "gpu")]
+fn show_device(settings: &Settings, emulator: &Emulator, device: &Chosen) -> Result<()> {
+    let Some(gpu) = &device.gpu else { return Ok(()) };
+    let e = &settings.emulate;
+    let batches = e.count.map_or(1, |count| emulator.schedule(count).batches().len());
+    let asked = e.wide.expect("has a default");
+    let line = |name: &str, value: String| say::result(&format!("{name:<14}{value}"));
+    line("device", device.name.clone());
+    line("on the device", description(emulator, gpu, asked, batches)?);
+    Ok(())
+}
+
+#[cfg(not(feature = "gpu"))]
+fn show_device(_: &Settings, _: &Emulator, _: &Chosen) -> Result<()> {
+    Ok(())
 }
 
 fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) -> Result<()> {

@@ -156,6 +156,10 @@ pub(crate) struct EmulateSection {
     /// --precision is f32 [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
+    /// Batches that run side by side on a GPU; 0 is as many as fit, up to 128. Each has
+    /// the same bits as alone [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) wide: Option<usize>,
     /// Iterations between saves of the running batch; 0 never saves [default: 50]
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,
@@ -395,6 +399,7 @@ pub(crate) fn defaults() -> Settings {
             precision: Some(PrecisionWord::F64),
             plateau: Some(0.0),
             device: Some("auto".to_owned()),
+            wide: Some(0),
             checkpoint_every: Some(50),
             ..EmulateSection::default()
         },

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut gradient = vec![0.0; x.len()];
 
     let device = Arc::new(Device::open(&choice)?);
-    let mut gpu = emulator.gpu_program(id, &device)?;
+    let mut gpu = emulator.gpu_program(&[id], &device)?;
     println!("{}", device.adapter().name);
     println!("operator            way calls dispatches       ms  Gflop/s     GB/s");
     for t in gpu.profile(&x)? {

@@ -6,9 +6,9 @@ use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{Error, Executor, KV, State, TerminationReason};
 use ndarray::Array3;
 use skyscat_autodiff::{
-    Descent, DescentState, Lbfgs, LbfgsConfig, Objective, TermHistory, TermValue,
+    Descent, DescentState, Failure, Lbfgs, LbfgsConfig, LbfgsError, Objective, SavedLbfgs,
+    TermHistory, TermValue, Vector,
 };
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -121,19 +121,31 @@ pub(crate) struct Ended {
 /// Iterations over which a plateau is judged.
 const PLATEAU_WINDOW: usize = 50;
 
-pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
-    program: O,
+/// Runs a descent on vectors that `make` puts where the objective wants them.
+pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
+    objective: O,
+    make: impl Fn(&[f64]) -> Result<V, EmulatorError>,
     start: Start,
     settings: &Settings,
     progress: Arc<dyn Progress>,
 ) -> Result<Ended, EmulatorError> {
-    let failed = |reason: String| EmulatorError::Descent { batch: settings.id.to_string(), reason };
-    let state = DescentState::<Vec<T>>::new();
+    let batch = || settings.id.to_string();
+    let failed = |reason: String| EmulatorError::Descent { batch: batch(), reason };
+    let stopped = |Failure { reason, lost }: Failure| match lost {
+        true => EmulatorError::Lost { batch: batch(), reason },
+        false => failed(reason),
+    };
+    let ended = |error: LbfgsError| match error {
+        LbfgsError::Vectors(failure) => stopped(failure),
+        other => failed(other.to_string()),
+    };
+    let state = DescentState::<V>::new();
     let state = match start {
-        Start::At(x) => state.at(narrow(&x), settings.steps),
+        Start::At(x) => state.at(make(&x)?, settings.steps),
         Start::From(saved) => {
-            let past = (saved.history.clone(), saved.terms.clone());
-            state.from_saved(load(saved, settings.lbfgs), past, settings.steps)
+            let (lbfgs, past) = load(saved);
+            let lbfgs = Lbfgs::resume(settings.lbfgs, &lbfgs, &make(&lbfgs.x)?);
+            state.from_saved(lbfgs.map_err(ended)?, past, settings.steps)
         }
     };
     let solver = Descent {
@@ -144,23 +156,29 @@ pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
         par: settings.par.clone(),
     };
     let relay = Relay { progress: progress.clone() };
-    let result = Executor::new(program, solver)
+    let result = Executor::new(objective, solver)
         .configure(|_| state)
         .ctrlc(false)
         .add_observer(relay, ObserverMode::Always)
         .checkpointing(Saver { progress })
         .run()
-        .map_err(|e| failed(e.to_string()))?;
+        .map_err(|error| match error.downcast::<Failure>() {
+            Ok(failure) => stopped(failure),
+            Err(error) => failed(error.to_string()),
+        })?;
     let mut state = result.state;
     let reason = state.get_termination_reason().cloned();
     let interrupted = match reason {
-        Some(TerminationReason::Interrupt) => Some(save(&state)),
+        Some(TerminationReason::Interrupt) => Some(save(&state).map_err(ended)?),
         _ => None,
     };
-    let failed_at = state.failure.take().map(|reason| Failed { reason, saved: save(&state) });
+    let failed_at = match state.failure.take() {
+        Some(reason) => Some(Failed { reason, saved: save(&state).map_err(ended)? }),
+        None => None,
+    };
     let lbfgs = state.lbfgs.take().ok_or_else(|| failed("it never started".to_owned()))?;
     Ok(Ended {
-        x: widen(&lbfgs.x),
+        x: lbfgs.x.numbers().map_err(ended)?,
         history: state.history,
         terms: state.terms,
         evaluations: lbfgs.evaluations,
@@ -170,37 +188,31 @@ pub(crate) fn descend<T: Precision, O: Objective<Vec<T>> + Send>(
     })
 }
 
-fn narrow<T: Precision>(x: &[f64]) -> Vec<T> {
-    x.iter().map(|&x| T::from_f64(x)).collect()
+/// The state of the optimiser, and what was recorded on the way.
+fn load(saved: SavedDescent) -> (SavedLbfgs, (Vec<f64>, Vec<TermHistory>)) {
+    let pairs = saved.pairs.into_iter().zip(saved.curvatures);
+    let lbfgs = SavedLbfgs {
+        x: saved.x,
+        gradient: saved.gradient,
+        value: saved.history.last().copied().unwrap_or(f64::NAN),
+        pairs: pairs.map(|((s, y), rho)| (s, y, rho)).collect(),
+        evaluations: saved.evaluations,
+    };
+    (lbfgs, (saved.history, saved.terms))
 }
 
-fn widen<T: Precision>(x: &[T]) -> Vec<f64> {
-    x.iter().map(|&x| x.to_f64()).collect()
-}
-
-fn load<T: Precision>(saved: SavedDescent, config: LbfgsConfig) -> Lbfgs<Vec<T>> {
-    let pairs: VecDeque<_> = saved
-        .pairs
-        .iter()
-        .zip(&saved.curvatures)
-        .map(|((s, y), &rho)| (narrow(s), narrow(y), rho))
-        .collect();
-    let value = saved.history.last().copied().unwrap_or(f64::NAN);
-    let (x, gradient) = (narrow(&saved.x), narrow(&saved.gradient));
-    Lbfgs::resume(config, x, gradient, value, pairs, saved.evaluations)
-}
-
-fn save<T: Precision>(state: &DescentState<Vec<T>>) -> SavedDescent {
-    let lbfgs = state.lbfgs.as_ref().expect("started");
-    SavedDescent {
-        x: widen(&lbfgs.x),
-        gradient: widen(&lbfgs.gradient),
-        pairs: lbfgs.pairs.iter().map(|(s, y, _)| (widen(s), widen(y))).collect(),
-        curvatures: lbfgs.pairs.iter().map(|p| p.2).collect(),
+fn save<V: Vector>(state: &DescentState<V>) -> Result<SavedDescent, LbfgsError> {
+    let lbfgs = state.lbfgs.as_ref().expect("started").save()?;
+    let curvatures = lbfgs.pairs.iter().map(|p| p.2).collect();
+    Ok(SavedDescent {
+        x: lbfgs.x,
+        gradient: lbfgs.gradient,
+        pairs: lbfgs.pairs.into_iter().map(|(s, y, _)| (s, y)).collect(),
+        curvatures,
         history: state.history.clone(),
         terms: state.terms.clone(),
         evaluations: lbfgs.evaluations,
-    }
+    })
 }
 
 /// Tells argmin's observations to a [`Progress`].
@@ -208,7 +220,7 @@ struct Relay {
     progress: Arc<dyn Progress>,
 }
 
-impl<V: Clone> Observe<DescentState<V>> for Relay {
+impl<V: Vector> Observe<DescentState<V>> for Relay {
     fn observe_iter(&mut self, state: &DescentState<V>, _kv: &KV) -> Result<(), Error> {
         let last = |t: &TermHistory| TermValue {
             name: t.name.clone(),
@@ -225,12 +237,16 @@ struct Saver {
     progress: Arc<dyn Progress>,
 }
 
-impl<T: Precision> Checkpoint<Descent, DescentState<Vec<T>>> for Saver {
-    fn save(&self, _solver: &Descent, state: &DescentState<Vec<T>>) -> Result<(), Error> {
-        self.progress.save(&save(state)).map_err(Error::msg)
+impl<V: Vector> Checkpoint<Descent, DescentState<V>> for Saver {
+    fn save(&self, _solver: &Descent, state: &DescentState<V>) -> Result<(), Error> {
+        match save(state) {
+            Ok(saved) => self.progress.save(&saved).map_err(Error::msg),
+            // Vectors out of reach: the next evaluation says why.
+            Err(_) => Ok(()),
+        }
     }
 
-    fn load(&self) -> Result<Option<(Descent, DescentState<Vec<T>>)>, Error> {
+    fn load(&self) -> Result<Option<(Descent, DescentState<V>)>, Error> {
         Ok(None)
     }
 
@@ -280,7 +296,7 @@ mod tests {
         fn report(&self) -> &[TermValue] {
             &self.terms
         }
-        fn failure(&self) -> Option<String> {
+        fn blame(&self) -> Option<String> {
             self.terms[0].value.is_nan().then(|| "the term banana is NaN".to_owned())
         }
     }
@@ -293,7 +309,8 @@ mod tests {
             plateau: 0.0,
             par: skyscat_num::Par::new(1).unwrap(),
         };
-        descend::<f64, _>(Banana::breaking_at(breaks_at), start, &settings, Arc::new(Silent))
+        let make = |x: &[f64]| Ok(x.to_vec());
+        descend(Banana::breaking_at(breaks_at), make, start, &settings, Arc::new(Silent))
     }
 
     #[test]

@@ -280,6 +280,14 @@ pub enum EmulatorError {
     #[cfg(feature = "gpu")]
     #[error(transparent)]
     Gpu(#[from] skyscat_autodiff::GpuError),
+    /// What computed the loss is gone, in the middle of a descent.
+    #[error("batch {batch}: {reason}")]
+    Lost {
+        /// Which batch.
+        batch: String,
+        /// What happened.
+        reason: String,
+    },
     /// The descent.
     #[error("batch {batch}: {reason}")]
     Descent {

@@ -4,7 +4,9 @@ use crate::batch::{Batch, Precision, Progress, SavedDescent, Settings, Start, de
 use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
 use crate::{BatchId, BatchPlan, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
-use skyscat_autodiff::{Graph, Objective, Program, Purpose};
+#[cfg(feature = "gpu")]
+use skyscat_autodiff::{GpuPlan, GpuProgram};
+use skyscat_autodiff::{Graph, Objective, Program, Purpose, Vector};
 use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
 use skyscat_scattering::{CoefficientTable, Kind, Orientation, Scattering, Selection};
@@ -21,6 +23,9 @@ pub struct BlockMatch {
     /// rms(Ave_j Φ − Φ_target)/rms(Φ_target).
     pub relative_rms: f64,
 }
+
+/// A batch to run, where it was saved if it was, and who follows it.
+pub type BatchRun = (BatchId, Option<SavedDescent>, Arc<dyn Progress>);
 
 /// Inputs, standardised and measured, ready to run batches.
 pub struct Emulator {
@@ -154,19 +159,33 @@ impl Emulator {
         Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
     }
 
-    /// The same on a GPU, in f32.
+    /// The same on a GPU, in f32, for several batches side by side.
     ///
     /// # Errors
     /// As [`Emulator::program`]; [`EmulatorError::Gpu`] if it does not fit.
+    ///
+    /// # Panics
+    /// If there is no batch.
     #[cfg(feature = "gpu")]
     pub fn gpu_program(
         &self,
-        id: BatchId,
+        ids: &[BatchId],
         device: &Arc<skyscat_gpu::Device>,
-    ) -> Result<skyscat_autodiff::GpuProgram, EmulatorError> {
-        let (graph, batch) = (self.graph(id)?, self.config.batch);
-        let device = device.clone();
-        Ok(skyscat_autodiff::GpuProgram::compile(graph, batch, Purpose::Gradient, device)?)
+    ) -> Result<GpuProgram, EmulatorError> {
+        let graphs = ids.iter().map(|&id| self.graph(id)).collect::<Result<Vec<_>, _>>()?;
+        let (batch, device) = (self.config.batch, device.clone());
+        Ok(GpuProgram::compile_groups(&graphs, batch, device)?)
+    }
+
+    /// What batches of `maps` maps take on a GPU, `groups` of them side by side.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`].
+    #[cfg(feature = "gpu")]
+    pub fn plan_on_gpu(&self, maps: usize, groups: usize) -> Result<GpuPlan, EmulatorError> {
+        let target = (self.target() == TargetMode::Single).then_some(0);
+        let graph = self.graph(BatchId { target, number: 0 })?;
+        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory)?)
     }
 
     /// Statistics and loss of a batch.
@@ -280,31 +299,57 @@ impl Emulator {
         saved: Option<SavedDescent>,
         progress: Arc<dyn Progress>,
     ) -> Result<Batch, EmulatorError> {
-        self.drive::<T, _>(id, self.program::<T>(id)?, saved, progress)
+        let make = |x: &[f64]| Ok(x.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>());
+        self.drive((id, saved, progress), self.program::<T>(id)?, make, &self.par)
     }
 
-    /// As [`Emulator::run`] in f32, with loss and gradient on a GPU.
+    /// Runs several batches side by side on a GPU, in f32: loss, gradient and the
+    /// descents themselves. Each has the bits that it would have alone.
     ///
     /// # Errors
-    /// As [`Emulator::run`]; [`EmulatorError::Gpu`] if the program does not fit on the
-    /// device.
+    /// As [`Emulator::run`] for each batch; [`EmulatorError::Lost`] if the device is
+    /// lost on the way; [`EmulatorError::Gpu`] for all if the program does not fit on it.
+    ///
+    /// # Panics
+    /// If there is no batch.
     #[cfg(feature = "gpu")]
     pub fn run_on_gpu(
         &self,
-        id: BatchId,
-        saved: Option<SavedDescent>,
-        progress: Arc<dyn Progress>,
+        runs: Vec<BatchRun>,
         device: &Arc<skyscat_gpu::Device>,
-    ) -> Result<Batch, EmulatorError> {
-        self.drive::<f32, _>(id, self.gpu_program(id, device)?, saved, progress)
+    ) -> Result<Vec<Result<Batch, EmulatorError>>, EmulatorError> {
+        let ids: Vec<BatchId> = runs.iter().map(|run| run.0).collect();
+        let seats = self.gpu_program(&ids, device)?.seats();
+        // Each descent waits for the others, so each has a thread, and one for its vectors.
+        let drive = |run: BatchRun, seat: skyscat_autodiff::Seat| {
+            let failed = |e: skyscat_num::ParError| EmulatorError::Descent {
+                batch: run.0.to_string(),
+                reason: e.to_string(),
+            };
+            let par = Par::new(1).map_err(failed)?;
+            let maker = seat.maker();
+            let make = |x: &[f64]| {
+                let narrow: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+                Ok(maker.vector(&narrow)?)
+            };
+            self.drive(run, seat, make, &par)
+        };
+        Ok(std::thread::scope(|scope| {
+            let threads: Vec<_> = (runs.into_iter().zip(seats))
+                .map(|(run, seat)| scope.spawn(move || drive(run, seat)))
+                .collect();
+            let join =
+                |t: std::thread::ScopedJoinHandle<'_, _>| t.join().expect("no descent panics");
+            threads.into_iter().map(join).collect()
+        }))
     }
 
-    fn drive<T: Precision, O: Objective<Vec<T>> + Send>(
+    fn drive<V: Vector + Send, O: Objective<V> + Send>(
         &self,
-        id: BatchId,
-        program: O,
-        saved: Option<SavedDescent>,
-        progress: Arc<dyn Progress>,
+        (id, saved, progress): BatchRun,
+        objective: O,
+        make: impl Fn(&[f64]) -> Result<V, EmulatorError>,
+        par: &Par,
     ) -> Result<Batch, EmulatorError> {
         let expected = self.channels.len() * self.nside().npix() * self.config.batch;
         let start = match saved {
@@ -325,9 +370,9 @@ impl Emulator {
             lbfgs: self.config.lbfgs,
             steps: self.config.steps,
             plateau: self.config.plateau,
-            par: self.par.clone(),
+            par: par.clone(),
         };
-        let ended = descend::<T, O>(program, start, &settings, progress)?;
+        let ended = descend(objective, make, start, &settings, progress)?;
         let shape = (self.channels.len(), self.nside().npix(), self.config.batch);
         let x = Array3::from_shape_vec(shape, ended.x).expect("as many as variables");
         let maps = self.standardiser.undo(x.view().permuted_axes([2, 0, 1]));

@@ -24,6 +24,6 @@ pub use config::{
     Config, EmulatorError, Init, LossConfig, Sigma, SpectrumLoss, Standardise, TargetMode,
 };
 pub use draw::{BatchId, Drawn, Schedule};
-pub use emulator::{BlockMatch, Emulator, assemble};
+pub use emulator::{BatchRun, BlockMatch, Emulator, assemble};
 pub use plan::BatchPlan;
 pub use standardise::Standardiser;

@@ -121,6 +121,8 @@ fn found() -> Vec<(Adapter, wgpu::Adapter)> {
     let mut settings = wgpu::InstanceDescriptor::new_without_display_handle();
     // No validation layers: the commands are checked by wgpu itself.
     settings.flags = wgpu::InstanceFlags::empty();
+    // Refused before the driver begins to move memory about, where it tells its budget.
+    settings.memory_budget_thresholds.for_resource_creation = Some(95);
     let instance = wgpu::Instance::new(settings);
     let list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
     list.into_iter().map(|adapter| (describe(&adapter), adapter)).collect()

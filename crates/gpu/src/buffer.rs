@@ -19,6 +19,11 @@ impl Buffer {
     pub fn bytes(&self) -> u64 {
         4 * self.numbers as u64
     }
+
+    /// Whether both names stand for one piece of memory.
+    pub fn is(&self, other: &Self) -> bool {
+        self.inner == other.inner
+    }
 }
 
 impl Device {
@@ -32,6 +37,37 @@ impl Device {
             | wgpu::BufferUsages::COPY_DST
             | wgpu::BufferUsages::COPY_SRC;
         self.buffer(label, numbers, uses)
+    }
+
+    /// Whether buffers of so many 32-bit numbers fit beside each other, by asking the
+    /// driver for all of them; they are given back.
+    ///
+    /// # Errors
+    /// [`DeviceError::Limit`] for a buffer that is larger than any may be,
+    /// [`DeviceError::Memory`] if the device has not so much memory.
+    pub fn fits(&self, numbers: impl Iterator<Item = usize>) -> Result<(), DeviceError> {
+        let numbers: Vec<usize> = numbers.collect();
+        let mut held: Vec<Buffer> = Vec::new();
+        let mut fit = Ok(());
+        for &n in &numbers {
+            match self.storage("a buffer that is needed", n) {
+                Ok(buffer) => held.push(buffer),
+                Err(error) => {
+                    fit = Err(error);
+                    break;
+                }
+            }
+        }
+        if let Err(DeviceError::Memory { reason, .. }) = &mut fit {
+            let given: u64 = held.iter().map(Buffer::bytes).sum();
+            let needed: u64 = numbers.iter().map(|&n| 4 * n as u64).sum();
+            *reason = format!("it gave {} of {} MiB", given >> 20, needed.div_ceil(1 << 20));
+        }
+        held.iter().for_each(|buffer| buffer.inner.destroy());
+        drop(held);
+        // What was given back is free once the device has looked.
+        let _ = self.wait();
+        fit
     }
 
     /// Memory that kernels read, filled with these 32-bit numbers.

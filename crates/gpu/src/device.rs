@@ -52,6 +52,13 @@ impl<'a> From<&'a Buffer> for Bound<'a> {
     }
 }
 
+/// What went wrong, and whether the device is gone.
+#[derive(Debug)]
+struct Fault {
+    reason: String,
+    lost: bool,
+}
+
 /// Invocations of a workgroup of every kernel.
 const WORKGROUP: u64 = 64;
 
@@ -65,7 +72,7 @@ pub struct Device {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
-    fault: Arc<Mutex<Option<String>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
 }
 
 impl Device {
@@ -118,10 +125,10 @@ impl Device {
         let fault = Arc::new(Mutex::new(None));
         let (lost, uncaptured) = (fault.clone(), fault.clone());
         device.set_device_lost_callback(move |reason, text| {
-            note(&lost, format!("the device was lost: {reason:?} {text}"));
+            note(&lost, Fault { reason: format!("{reason:?} {text}"), lost: true });
         });
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            note(&uncaptured, error.to_string());
+            note(&uncaptured, Fault { reason: error.to_string(), lost: false });
         }));
         Ok(Self { adapter, device, queue, pipelines: Mutex::default(), fault })
     }
@@ -265,14 +272,29 @@ impl Device {
     pub fn wait(&self) -> Result<(), DeviceError> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         polled.map_err(|e| self.failed(e.to_string()))?;
-        match &*self.fault.lock().expect("no holder panics") {
-            Some(reason) => Err(self.failed(reason.clone())),
-            None => Ok(()),
-        }
+        let fault = self.fault.lock().expect("no holder panics");
+        let reason = fault.as_ref().map(|fault| fault.reason.clone());
+        drop(fault);
+        reason.map_or(Ok(()), |reason| Err(self.failed(reason)))
     }
 
+    /// Gives the device up as a driver would that lost it, to see what follows.
+    #[doc(hidden)]
+    pub fn lose(&self) {
+        self.device.destroy();
+    }
+
+    /// A failure for this reason; if the device is gone, that is the reason.
     pub(crate) fn failed(&self, reason: String) -> DeviceError {
-        DeviceError::Failed { adapter: self.name(), reason }
+        let adapter = self.name();
+        // A loss is told to those who ask, and an error may come before it.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        match &*self.fault.lock().expect("no holder panics") {
+            Some(Fault { reason, lost: true }) => {
+                DeviceError::Lost { adapter, reason: reason.clone() }
+            }
+            _ => DeviceError::Failed { adapter, reason },
+        }
     }
 }
 
@@ -285,7 +307,10 @@ fn resource<'a>(bound: &Bound<'a>) -> wgpu::BindingResource<'a> {
     })
 }
 
-/// Keeps the first fault: later ones follow from it.
-fn note(fault: &Mutex<Option<String>>, reason: String) {
-    fault.lock().expect("no holder panics").get_or_insert(reason);
+/// Keeps the first fault, for later ones follow from it, but a loss before all.
+fn note(known: &Mutex<Option<Fault>>, fault: Fault) {
+    let mut known = known.lock().expect("no holder panics");
+    if known.as_ref().is_none_or(|known| fault.lost && !known.lost) {
+        *known = Some(fault);
+    }
 }

@@ -43,7 +43,15 @@ pub enum DeviceError {
         /// What the driver said.
         reason: String,
     },
-    /// The device refused a command, or was lost.
+    /// The device is gone: reset, unplugged, or its driver gave up.
+    #[error("{adapter} was lost: {reason}")]
+    Lost {
+        /// The adapter's name.
+        adapter: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// The device refused a command.
     #[error("{adapter} failed: {reason}")]
     Failed {
         /// The adapter's name.

@@ -69,22 +69,15 @@ impl Recording {
 impl Device {
     /// Starts the work of a recording; [`Device::read`] and [`Device::wait`] wait for it.
     pub fn submit(&self, recording: &Recording) {
+        self.submit_all([recording]);
+    }
+
+    /// Starts the work of several recordings, one after the other, as one submission.
+    pub fn submit_all<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) {
         let label = Some("recording");
         let mut encoder =
             self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
-        let mut rest = recording.commands.as_slice();
-        while let Some(first) = rest.first() {
-            match first {
-                Command::Clear(..) | Command::Copy { .. } => transfer(&mut encoder, first),
-                Command::Dispatch(_) => {
-                    let run = rest.iter().take_while(|c| matches!(c, Command::Dispatch(_))).count();
-                    pass(&mut encoder, &rest[..run], None);
-                    rest = &rest[run..];
-                    continue;
-                }
-            }
-            rest = &rest[1..];
-        }
+        recordings.into_iter().for_each(|recording| encode(&mut encoder, &recording.commands));
         self.queue.submit([encoder.finish()]);
     }
 
@@ -108,6 +101,17 @@ impl Device {
         }
         // Each copy reads and writes.
         Ok(2.0 * f64::from(times) * a.bytes() as f64 / best.as_secs_f64())
+    }
+}
+
+fn encode(encoder: &mut wgpu::CommandEncoder, mut rest: &[Command]) {
+    while let Some(first) = rest.first() {
+        let run = rest.iter().take_while(|c| matches!(c, Command::Dispatch(_))).count();
+        match run {
+            0 => transfer(encoder, first),
+            _ => pass(encoder, &rest[..run], None),
+        }
+        rest = &rest[run.max(1)..];
     }
 }
 

@@ -1,23 +1,27 @@
 //! The whole loss of an emulation on a GPU, and descents on it.
 
 use super::device;
-use skyscat_autodiff::{GpuError, Objective};
-use skyscat_emulator::{BatchId, Config, Emulator, Silent};
+use skyscat_autodiff::{GpuError, Objective, Vector};
+use skyscat_emulator::{Batch, BatchId, BatchRun, Config, Emulator, Silent};
+use skyscat_gpu::Device;
 use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;
 
 pub(crate) const ID: BatchId = BatchId { target: None, number: 0 };
 
-/// Six Q/U maps of white noise, smoothed a little by adding neighbours in NEST order.
 pub(crate) fn emulator(nside: usize, batch: usize, steps: u64) -> Emulator {
+    emulator_of(nside, Config { batch, steps, ..Config::campeti2025() })
+}
+
+/// Six Q/U maps of white noise, smoothed a little by adding neighbours in NEST order.
+pub(super) fn emulator_of(nside: usize, config: Config) -> Emulator {
     let pixels = Nside::new(nside).unwrap().npix();
     let noise = Seed(21).stream("inputs").index(0, 0).normals(6 * 2 * pixels);
     let mixed =
         (0..noise.len()).map(|i| noise[i] + 0.7 * noise[i / 4 * 4] + 0.3 * noise[i].powi(2));
     let maps = ndarray::Array3::from_shape_vec((6, 2, pixels), mixed.collect()).unwrap();
     let inputs = MapSet::new(Ordering::Nest, &["Q", "U"], maps).unwrap();
-    let config = Config { batch, steps, ..Config::campeti2025() };
     Emulator::new(&inputs, &[], config, Seed(3), &Par::new(2).unwrap()).unwrap()
 }
 
@@ -31,7 +35,7 @@ fn compare(nside: usize, batch: usize) {
     let Some(device) = device(&test) else { return };
     let emulator = emulator(nside, batch, 1);
     let mut cpu = emulator.program::<f64>(ID).unwrap();
-    let mut gpu = emulator.gpu_program(ID, &device).unwrap();
+    let mut gpu = emulator.gpu_program(&[ID], &device).unwrap();
     let x = start(&emulator);
     let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
     let (mut expected, mut found) = (vec![0.0; x.len()], vec![0.0; x.len()]);
@@ -62,25 +66,29 @@ fn value_and_gradient_agree_with_the_cpu_at_nside_16() {
     compare(16, 10);
 }
 
+pub(super) fn on_gpu(emulator: &Emulator, device: &Arc<Device>) -> Batch {
+    let runs: Vec<BatchRun> = vec![(ID, None, Arc::new(Silent))];
+    emulator.run_on_gpu(runs, device).unwrap().pop().unwrap().unwrap()
+}
+
 #[test]
 fn a_descent_on_a_gpu_goes_where_that_of_the_cpu_goes() {
     let Some(device) = device("descent") else { return };
     let emulator = emulator(4, 3, 10);
-    let gpu = emulator.run_on_gpu(ID, None, Arc::new(Silent), &device).unwrap();
+    let gpu = on_gpu(&emulator, &device);
     let cpu = emulator.run::<f64>(ID, None, Arc::new(Silent)).unwrap();
     assert_eq!(gpu.history.len(), cpu.history.len());
     for (gpu, cpu) in gpu.history.iter().zip(&cpu.history) {
         assert!((gpu / cpu - 1.0).abs() < 1e-2, "{gpu} {cpu}");
     }
-    let again = emulator.run_on_gpu(ID, None, Arc::new(Silent), &device).unwrap();
-    assert_eq!(again.maps, gpu.maps, "the same bits");
+    assert_eq!(on_gpu(&emulator, &device).maps, gpu.maps, "the same bits");
 }
 
 #[test]
 fn numbers_that_are_not_finite_are_named() {
     let Some(device) = device("not finite") else { return };
     let emulator = emulator(4, 3, 1);
-    let mut gpu = emulator.gpu_program(ID, &device).unwrap();
+    let mut gpu = emulator.gpu_program(&[ID], &device).unwrap();
     let mut x = start(&emulator);
     let mut g = vec![0.0; x.len()];
     gpu.value_and_gradient(&x, &mut g).unwrap();
@@ -90,6 +98,9 @@ fn numbers_that_are_not_finite_are_named() {
     assert!(term.starts_with("SC("), "{term}");
     assert!(what.contains("operator") && *evaluation == 2, "{error}");
     // The optimiser sees NaN, and is told why.
-    assert!(Objective::value_and_gradient(&mut gpu, &x, &mut g).is_nan());
-    assert!(gpu.failure().unwrap().contains(term.as_str()));
+    let mut seat = emulator.gpu_program(&[ID], &device).unwrap().seats().pop().unwrap();
+    let x = seat.maker().vector(&x).unwrap();
+    let mut g = x.zeros_like().unwrap();
+    assert!(seat.value_and_gradient(&x, &mut g).is_nan());
+    assert!(seat.failure().unwrap().reason.contains(term.as_str()));
 }

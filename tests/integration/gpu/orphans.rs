@@ -11,10 +11,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The Rust sources of the crates that have operators.
+/// The Rust sources of the crates that have operators or loss terms.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    for name in ["autodiff", "wavelet", "harmonic", "scattering"] {
+    for name in ["autodiff", "wavelet", "harmonic", "scattering", "emulator"] {
         let mut folders = vec![root().join("crates").join(name).join("src")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().flatten() {

@@ -72,7 +72,7 @@ fn a_profile_names_every_operator_and_its_work() {
         return skyscat_tests::skip("profile", "the adapter has none");
     }
     let emulator = emulator(8, 4, 1);
-    let mut gpu = emulator.gpu_program(ID, &device).unwrap();
+    let mut gpu = emulator.gpu_program(&[ID], &device).unwrap();
     let x = start(&emulator);
     let profile = gpu.profile(&x).unwrap();
     print(&profile);

@@ -1,76 +1,71 @@
 //! From a plan to recorded dispatches.
 
-use super::terms::HostTerms;
-use super::{GpuError, GpuProgram, LANES, fits};
+use super::terms::{TermBuffers, Terms};
+use super::{GpuError, GpuProgram, Lanes, fits};
 use crate::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
 use crate::plan::{Plan, Step};
 use crate::{Graph, GraphError, Purpose, Shape};
 use skyscat_gpu::{Access, Bound, Buffer, Device, Entry, Recording};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Words between the uniforms of two runs: what every adapter allows.
-const UNIFORM_STRIDE: usize = 64;
+pub(super) const UNIFORM_STRIDE: usize = 64;
 
 /// What an operator does at a step of the plan.
 pub(super) struct Task<'a> {
     step: usize,
     node: usize,
-    work: DeviceWork<'a>,
+    pub(super) work: DeviceWork<'a>,
 }
 
 pub(super) fn compile(
-    graph: Arc<Graph>,
+    graphs: &[Arc<Graph>],
     maps: usize,
     purpose: Purpose,
     device: Arc<Device>,
 ) -> Result<GpuProgram, GpuError> {
+    let graph = graphs.first().expect("a program has a group").clone();
     if maps == 0 {
         return Err(GraphError::EmptyBatch.into());
     }
     if purpose == Purpose::Gradient && graph.terms.is_empty() {
         return Err(GraphError::NoTerm.into());
     }
+    let same = |other: &Arc<Graph>| format!("{other:?}") == format!("{graph:?}");
+    assert!(graphs.iter().skip(1).all(same), "groups differ in more than their terms");
     let plan = Plan::new(&graph, purpose);
-    let lanes = maps.next_multiple_of(LANES);
-    fits::check((&graph, &plan), (maps, lanes), &device)?;
-    let tasks = tasks(&graph, &plan, lanes)?;
+    let lanes = Lanes::new(maps, graphs.len());
+    fits::check((&graph, &plan), lanes, &device)?;
+    let tasks = tasks(&graph, &plan, lanes.all())?;
     let buffers = plan.buffers.iter().enumerate();
-    let buffers = buffers.map(|(i, &n)| device.storage(&format!("field {i}"), n * lanes));
+    let buffers = buffers.map(|(i, &n)| device.storage(&format!("field {i}"), n * lanes.all()));
     let buffers = buffers.collect::<Result<Vec<_>, _>>()?;
     let scratch = (scratch_lengths(&tasks).iter().enumerate())
         .map(|(i, &n)| device.storage(&format!("scratch {i}"), n))
         .collect::<Result<Vec<_>, _>>()?;
-    let (places, statistics) = places(&graph, purpose, lanes);
-    let variables = graph.variables() * lanes;
+    let variables = graph.variables() * lanes.all();
     let upload = device.storage("variables", variables)?;
-    let cotangents = device.storage("gradients of statistics", statistics)?;
-    let down = device.staging("statistics", statistics)?;
-    let gradient = device.staging("gradient", variables)?;
-    let transfers = Transfers { upload: &upload, down: &down, cotangents: &cotangents };
-    let binder = Binder::new(&device, &graph, &plan, &tasks, (&buffers, &scratch, lanes))?;
-    let recorded = binder.record(&tasks, &transfers, &places, &gradient)?;
+    let gradient = device.storage("gradient", variables)?;
+    let binder = Binder::new(&device, &graph, &plan, &tasks, (&buffers, &scratch, lanes.all()))?;
+    let (terms, values) = match purpose {
+        Purpose::Values => (None, None),
+        Purpose::Gradient => {
+            let terms = Terms::new(graphs, maps)?;
+            let buffers = terms.allocate(&device, lanes.groups)?;
+            (Some((terms, lanes)), Some(buffers))
+        }
+    };
+    let terms = terms.as_ref().zip(values.as_ref());
+    let recorded = binder.record(&tasks, &upload, terms, &gradient)?;
     drop((binder, tasks));
-    let host = |n: usize| vec![0.0; n];
-    Ok(GpuProgram {
-        terms: HostTerms::new(&graph, maps, places),
-        maps,
-        lanes,
-        buffers,
-        scratch,
-        upload: (host(variables), upload),
-        statistics: (host(statistics), down),
-        cotangents: (host(statistics), cotangents),
-        gradient: (host(variables), gradient),
-        forward: recorded.0,
-        backward: recorded.1,
-        evaluations: 0,
-        failure: None,
-        plan,
-        device,
-        graph,
-    })
+    GpuProgram::assemble(
+        (graph, plan, device, lanes),
+        (buffers, scratch),
+        (upload, gradient, values.map(|v| v.values)),
+        recorded,
+    )
 }
 
 /// Numbers of each piece of scratch: the most that any operator asks for.
@@ -107,26 +102,12 @@ pub(super) fn tasks<'a>(
     Ok(tasks)
 }
 
-/// Where each statistic of the loss lies among those that travel, and their length.
-fn places(graph: &Graph, purpose: Purpose, lanes: usize) -> (BTreeMap<usize, usize>, usize) {
-    let mut places = BTreeMap::new();
-    let mut end = 0;
-    if purpose == Purpose::Gradient {
-        for node in graph.terms.iter().flat_map(|t| &t.inputs) {
-            places.entry(node.index()).or_insert_with(|| {
-                let at = end;
-                end += graph.shape(*node).reals() * lanes;
-                at
-            });
-        }
-    }
-    (places, end)
-}
-
-struct Transfers<'a> {
-    upload: &'a Buffer,
-    down: &'a Buffer,
-    cotangents: &'a Buffer,
+/// Recorded commands of an evaluation, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    pub(super) forward: Recording,
+    pub(super) terms: Recording,
+    pub(super) backward: Recording,
 }
 
 /// Finds the buffer of every binding.
@@ -205,28 +186,18 @@ impl<'a> Binder<'a> {
     fn record(
         &self,
         tasks: &[Task<'_>],
-        transfers: &Transfers<'_>,
-        places: &BTreeMap<usize, usize>,
+        upload: &Buffer,
+        terms: Option<(&(Terms, Lanes), &TermBuffers)>,
         gradient: &Buffer,
-    ) -> Result<(Recording, Recording), GpuError> {
-        let (mut forward, mut backward) = (Recording::default(), Recording::default());
+    ) -> Result<Recorded, GpuError> {
+        let mut recorded = Recorded::default();
         let mut tasks = tasks.iter().peekable();
         let mut run_at = 0;
         let mut after = false;
         for (step, what) in self.plan.steps.iter().enumerate() {
-            if *what == Step::Terms {
-                for (&node, &at) in places {
-                    let numbers = self.numbers(node);
-                    forward.copy((self.value(node), 0), (transfers.down, at), numbers);
-                    let home = (self.gradient(node), 0);
-                    backward.copy((transfers.cotangents, at), home, numbers);
-                }
-                after = true;
-                continue;
-            }
-            let into = if after { &mut backward } else { &mut forward };
+            let into = if after { &mut recorded.backward } else { &mut recorded.forward };
             match *what {
-                Step::Load(node) => self.load(node, transfers.upload, into),
+                Step::Load(node) => self.load(node, upload, into),
                 Step::Pullback { node, which } => {
                     self.begin(step, self.graph.nodes[node].inputs[which].index(), into);
                 }
@@ -235,9 +206,20 @@ impl<'a> Binder<'a> {
                         self.begin(step, input.index(), into);
                     }
                 }
-                Step::Forward(_) | Step::Terms => {}
+                Step::Terms => {
+                    let ((terms, lanes), buffers) = terms.expect("a gradient has terms");
+                    for node in 0..self.graph.len() {
+                        self.begin(step, node, &mut recorded.terms);
+                    }
+                    let find = |node: usize| (self.value(node), self.gradient(node));
+                    let into = &mut recorded.terms;
+                    terms.record(self.device, self.graph, *lanes, buffers, find, into)?;
+                    after = true;
+                }
+                Step::Forward(_) => {}
             }
             if let Some(task) = tasks.next_if(|task| task.step == step) {
+                let into = if after { &mut recorded.backward } else { &mut recorded.forward };
                 into.mark(step);
                 for run in &task.work.runs {
                     self.run(task, run, run_at, into)?;
@@ -246,9 +228,9 @@ impl<'a> Binder<'a> {
             }
         }
         if after {
-            self.store(gradient, &mut backward);
+            self.store(gradient, &mut recorded.backward);
         }
-        Ok((forward, backward))
+        Ok(recorded)
     }
 
     /// A gradient is zero where it begins.
@@ -266,7 +248,7 @@ impl<'a> Binder<'a> {
 
     fn store(&self, gradient: &Buffer, into: &mut Recording) {
         for input in &self.graph.inputs {
-            // Inputs that the loss does not see keep the zeros of the host.
+            // Inputs that the loss does not see keep the zeros that they began with.
             if let Some(home) = self.plan.gradient[input.index()] {
                 let at = self.start_of(input.index());
                 let numbers = self.numbers(input.index());
@@ -362,7 +344,7 @@ impl<'a> Binder<'a> {
     }
 }
 
-fn access(access: skyscat_shaders::Access) -> Access {
+pub(super) fn access(access: skyscat_shaders::Access) -> Access {
     match access {
         skyscat_shaders::Access::Uniform => Access::Uniform,
         skyscat_shaders::Access::Read => Access::Read,
@@ -371,7 +353,7 @@ fn access(access: skyscat_shaders::Access) -> Access {
 }
 
 /// Where a borrowed table lies: the graph keeps it while the program is made.
-fn key(binding: &Binding<'_>) -> (usize, usize) {
+pub(super) fn key(binding: &Binding<'_>) -> (usize, usize) {
     match binding {
         Binding::Numbers(table) => (table.as_ptr() as usize, table.len()),
         Binding::Indices(table) => (table.as_ptr() as usize, table.len()),
@@ -380,7 +362,7 @@ fn key(binding: &Binding<'_>) -> (usize, usize) {
 }
 
 /// The 32-bit words of a table.
-fn words(binding: &Binding<'_>) -> Vec<u32> {
+pub(super) fn words(binding: &Binding<'_>) -> Vec<u32> {
     match binding {
         Binding::Numbers(table) => table.iter().map(|x| x.to_bits()).collect(),
         Binding::Indices(table) => table.to_vec(),

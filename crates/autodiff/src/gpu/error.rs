@@ -16,6 +16,12 @@ pub enum GpuError {
         /// Its name.
         operator: &'static str,
     },
+    /// A loss term that runs on the CPU alone.
+    #[error("term {term} has no GPU kernel: run on the CPU")]
+    Term {
+        /// Its name.
+        term: String,
+    },
     /// An operator that asks for a kernel in a way that its WGSL does not have.
     #[error("operator {operator} calls {kernel}: {given}; its WGSL has {allowed}")]
     Kernel {

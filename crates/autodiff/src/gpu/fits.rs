@@ -1,7 +1,7 @@
 //! Whether the buffers of a batch fit on a device, and which batch would.
 
 use super::compile::{scratch_lengths, tasks};
-use super::{GpuError, LANES};
+use super::{GpuError, Lanes, PADDING};
 use crate::Graph;
 use crate::plan::Plan;
 use skyscat_gpu::Device;
@@ -9,25 +9,26 @@ use skyscat_gpu::Device;
 /// Refuses a batch of which one buffer is larger than the device allows.
 pub(super) fn check(
     (graph, plan): (&Graph, &Plan),
-    (maps, lanes): (usize, usize),
+    lanes: Lanes,
     device: &Device,
 ) -> Result<(), GpuError> {
     let limits = device.adapter().allowed;
     let allowed = limits.buffer_bytes.min(limits.binding_bytes);
-    let (buffer, given) = largest(graph, plan, lanes)?;
+    let (buffer, given) = largest(graph, plan, lanes.all())?;
     if given <= allowed {
         return Ok(());
     }
     // Buffers grow with the lanes: halve what is unknown.
-    let (mut fits, mut refused) = (0, lanes / LANES);
+    let (mut fits, mut refused) = (0, lanes.all() / PADDING);
     while refused - fits > 1 {
         let middle = usize::midpoint(fits, refused);
-        match largest(graph, plan, middle * LANES)?.1 <= allowed {
+        match largest(graph, plan, middle * PADDING)?.1 <= allowed {
             true => fits = middle,
             false => refused = middle,
         }
     }
-    let (adapter, fits) = (device.adapter().name.clone(), fits * LANES);
+    let (adapter, fits) = (device.adapter().name.clone(), fits * PADDING);
+    let maps = lanes.maps * lanes.groups;
     Err(GpuError::Batch { adapter, buffer, maps, given, allowed, fits })
 }
 

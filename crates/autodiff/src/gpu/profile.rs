@@ -1,5 +1,6 @@
 //! Where the time of an evaluation goes on a device, by its own clock.
 
+use super::compile::Recorded;
 use super::{GpuError, GpuProgram};
 use crate::Floor;
 use std::collections::BTreeMap;
@@ -33,11 +34,12 @@ impl GpuProgram {
     /// # Panics
     /// As [`GpuProgram::value_and_gradient`].
     pub fn profile(&mut self, x: &[f32]) -> Result<Vec<GpuOperatorTime>, GpuError> {
-        // The cotangents of the statistics stay where they are for the second run.
         self.value_and_gradient(x, &mut vec![0.0; x.len()])?;
         let mut sums: BTreeMap<(&'static str, bool), GpuOperatorTime> = BTreeMap::new();
-        let mut last = None;
-        for recording in [&self.forward, &self.backward] {
+        let (mut last, maps) = (None, self.lanes.maps * self.lanes.groups);
+        let Recorded { forward, terms, backward } = &self.recorded;
+        // Loss terms have no marks, but their gradients are what the way back begins with.
+        for recording in [forward, terms, backward] {
             for timing in self.device.time(recording)? {
                 let step = self.plan.steps[timing.mark];
                 let (node, backward) = step.operator().expect("operators are marked");
@@ -54,7 +56,7 @@ impl GpuProgram {
                 sum.time += timing.time;
                 if last.replace(timing.mark) != Some(timing.mark) {
                     sum.calls += 1;
-                    sum.floor.add(step.floor(&self.graph, self.maps, size_of::<f32>()));
+                    sum.floor.add(step.floor(&self.graph, maps, size_of::<f32>()));
                 }
             }
         }

@@ -1,94 +1,151 @@
-//! Loss terms of a GPU program: on the host and in f64, as those of the CPU.
+//! Loss terms of a GPU program: their kernels, their sums, and who is not finite.
 
-use super::GpuError;
-use crate::{Graph, Stat, TermValue};
-use std::collections::BTreeMap;
+use super::job::{Job, record};
+use super::{GpuError, Lanes};
+use crate::Graph;
+use crate::device::DeviceTerm;
+use skyscat_gpu::{Buffer, Device, Recording};
+use std::sync::Arc;
 
-/// Statistics in f64, and the terms' values.
+/// Rows of a part of a sum, as `total.wgsl` has them.
+const PART: usize = 64;
+
+/// What the uniform struct of a term's kernel has.
+const SIZES: [&str; 5] = ["coefficients", "first", "groups", "maps", "stride"];
+
+/// The terms of all groups, ready to be recorded.
 #[derive(Debug)]
-pub(super) struct HostTerms {
-    /// First number of each statistic among those read from the device.
-    pub(super) places: BTreeMap<usize, usize>,
-    stats: Vec<Vec<f64>>,
-    gradients: Vec<Vec<f64>>,
-    pub(super) values: Vec<TermValue>,
+pub(super) struct Terms {
+    /// Kernel, and the columns of all groups, `[coefficient][group][column]`.
+    kernels: Vec<(&'static str, Vec<f32>)>,
+    /// Real coefficients of all statistics of each term.
+    rows: Vec<usize>,
 }
 
-/// Which term has which number that is not finite.
-pub(super) struct Culprit {
-    term: String,
-    what: String,
+/// Buffers that the terms work on.
+#[derive(Debug)]
+pub(super) struct TermBuffers {
+    columns: Vec<Buffer>,
+    contributions: Buffer,
+    partials: Buffer,
+    /// The value of each term and group, `[term][group]`.
+    pub(super) values: Buffer,
 }
 
-impl Culprit {
-    pub(super) fn at(self, evaluation: u64) -> GpuError {
-        GpuError::NotFinite { term: self.term, what: self.what, evaluation }
+impl Terms {
+    /// The kernels of the terms, the columns of each group from its own graph.
+    pub(super) fn new(graphs: &[Arc<Graph>], maps: usize) -> Result<Self, GpuError> {
+        let (mut kernels, mut rows) = (Vec::new(), Vec::new());
+        for (t, data) in graphs[0].terms.iter().enumerate() {
+            let count = data.inputs.iter().map(|&n| graphs[0].shape(n).reals()).sum();
+            let work = |graph: &Arc<Graph>| {
+                let data = &graph.terms[t];
+                data.term.gpu(data.weight, maps).filter(fits)
+            };
+            let name = || data.term.name().to_owned();
+            let missing = || GpuError::Term { term: name() };
+            let list: Vec<DeviceTerm> =
+                graphs.iter().map(|g| work(g).ok_or_else(missing)).collect::<Result<_, _>>()?;
+            let (kernel, length) = (list[0].kernel, list[0].columns.len());
+            assert!(
+                list.iter().all(|w| (w.kernel, w.columns.len()) == (kernel, length)),
+                "groups differ in term {}",
+                name()
+            );
+            let width = length / count;
+            let row = |c: usize| list.iter().flat_map(move |w| &w.columns[c * width..][..width]);
+            kernels.push((kernel, (0..count).flat_map(row).copied().collect()));
+            rows.push(count);
+        }
+        Ok(Self { kernels, rows })
     }
-}
 
-impl HostTerms {
-    pub(super) fn new(graph: &Graph, maps: usize, places: BTreeMap<usize, usize>) -> Self {
-        let inputs = graph.terms.iter().flat_map(|t| &t.inputs);
-        let stats: Vec<_> = inputs.map(|&n| vec![0.0; graph.shape(n).reals() * maps]).collect();
-        let values = graph.terms.iter().map(|t| TermValue::new(t.term.name())).collect();
-        Self { places, gradients: stats.clone(), stats, values }
+    /// 32-bit numbers of every buffer that the terms of so many groups need, by those
+    /// of one.
+    pub(super) fn lengths(&self, groups: usize) -> Vec<usize> {
+        let most = self.rows.iter().copied().max().unwrap_or(0);
+        let own = [most * groups, most.div_ceil(PART) * groups, self.rows.len() * groups];
+        self.kernels.iter().map(|(_, columns)| columns.len() * groups).chain(own).collect()
     }
 
-    /// The loss from padded statistics; their gradients are written, padded too.
-    pub(super) fn evaluate(
-        &mut self,
+    pub(super) fn allocate(&self, device: &Device, groups: usize) -> Result<TermBuffers, GpuError> {
+        let columns = self.kernels.iter().map(|(_, table)| device.table("columns", table));
+        let most = self.rows.iter().copied().max().unwrap_or(0);
+        Ok(TermBuffers {
+            columns: columns.collect::<Result<_, _>>()?,
+            contributions: device.storage("contributions", most * groups)?,
+            partials: device.storage("parts of terms", most.div_ceil(PART) * groups)?,
+            values: device.storage("terms", self.rows.len() * groups)?,
+        })
+    }
+
+    /// Adds the runs of all terms; `find` has the value and the gradient of a node.
+    pub(super) fn record<'a>(
+        &self,
+        device: &Device,
         graph: &Graph,
-        (maps, lanes): (usize, usize),
-        statistics: &[f32],
-        cotangents: &mut [f32],
-    ) -> Result<f64, Culprit> {
-        cotangents.fill(0.0);
-        let mut total = 0.0;
-        let mut first = 0;
-        for (data, value) in graph.terms.iter().zip(&mut self.values) {
-            let range = first..first + data.inputs.len();
-            first = range.end;
-            let term = || data.term.name().to_owned();
-            for (node, stat) in data.inputs.iter().zip(&mut self.stats[range.clone()]) {
-                let at = self.places[&node.index()];
-                let padded = statistics[at..].chunks_exact(lanes);
-                let mut size = 0.0;
-                for (out, padded) in stat.chunks_exact_mut(maps).zip(padded) {
-                    for (out, &x) in out.iter_mut().zip(padded) {
-                        *out = f64::from(x);
-                        size += out.abs();
-                    }
-                }
-                if !size.is_finite() {
-                    let operator = &graph.nodes[node.index()].operator;
-                    let name = operator.as_ref().map_or("input", |o| o.name());
-                    let what = format!("the result of operator {name} (node {})", node.index());
-                    return Err(Culprit { term: term(), what });
-                }
+        lanes: Lanes,
+        buffers: &'a TermBuffers,
+        find: impl Fn(usize) -> (&'a Buffer, &'a Buffer),
+        into: &mut Recording,
+    ) -> Result<(), GpuError> {
+        let mut jobs = Vec::new();
+        for (t, data) in graph.terms.iter().enumerate() {
+            let mut first = 0;
+            for &node in &data.inputs {
+                let (value, gradient) = find(node.index());
+                let coefficients = graph.shape(node).reals();
+                let sizes = [coefficients, first, lanes.groups, lanes.maps, lanes.stride];
+                jobs.push(Job {
+                    kernel: self.kernels[t].0,
+                    entry: "evaluate",
+                    sizes: SIZES.into_iter().zip(sizes).collect(),
+                    buffers: vec![&buffers.columns[t], value, gradient, &buffers.contributions],
+                    invocations: coefficients * lanes.groups,
+                });
+                first += coefficients;
             }
-            let views: Vec<Stat<'_>> = data
-                .inputs
-                .iter()
-                .zip(&self.stats[range.clone()])
-                .map(|(&n, data)| Stat { data, shape: graph.shape(n), maps })
-                .collect();
-            let mut gradients: Vec<&mut [f64]> =
-                self.gradients[range.clone()].iter_mut().map(Vec::as_mut_slice).collect();
-            value.value = data.weight * data.term.evaluate(&views, &mut gradients);
-            if !value.value.is_finite() {
-                return Err(Culprit { term: term(), what: "its value".to_owned() });
-            }
-            total += value.value;
-            for (node, source) in data.inputs.iter().zip(&self.gradients[range]) {
-                let at = self.places[&node.index()];
-                let padded = cotangents[at..].chunks_exact_mut(lanes);
-                for (out, source) in padded.zip(source.chunks_exact(maps)) {
-                    for (out, &g) in out.iter_mut().zip(source) {
-                        *out += (data.weight * g) as f32;
-                    }
-                }
+            let (rows, groups) = (self.rows[t], lanes.groups);
+            let parts = rows.div_ceil(PART);
+            for (entry, count) in [("parts", parts * groups), ("finish", groups)] {
+                jobs.push(Job {
+                    kernel: "total",
+                    entry,
+                    sizes: vec![("rows", rows), ("groups", groups), ("parts", parts), ("term", t)],
+                    buffers: vec![&buffers.contributions, &buffers.partials, &buffers.values],
+                    invocations: count,
+                });
             }
         }
-        Ok(total)
+        record(device, &jobs, into)
     }
+}
+
+/// Whether a term's kernel is one of a term.
+fn fits(term: &DeviceTerm) -> bool {
+    skyscat_shaders::kernel(term.kernel).is_some_and(|kernel| {
+        let names = kernel.uniforms.iter().filter(|name| !name.starts_with("padding"));
+        kernel.entry("evaluate").is_some() && names.eq(SIZES.iter()) && kernel.bindings.len() == 5
+    })
+}
+
+/// What of a term is not finite: a statistic, given as read from the device, or its value.
+pub(super) fn culprit(
+    graph: &Graph,
+    term: usize,
+    lanes: Lanes,
+    group: usize,
+    read: impl Fn(usize) -> Result<Vec<f32>, GpuError>,
+) -> Result<String, GpuError> {
+    for &node in &graph.terms[term].inputs {
+        let padded = read(node.index())?;
+        let rows = padded.chunks_exact(lanes.all());
+        let mut numbers = rows.flat_map(|row| &row[group * lanes.stride..][..lanes.maps]);
+        if numbers.any(|x| !x.is_finite()) {
+            let operator = &graph.nodes[node.index()].operator;
+            let name = operator.as_ref().map_or("input", |o| o.name());
+            return Ok(format!("the result of operator {name} (node {})", node.index()));
+        }
+    }
+    Ok("its value".to_owned())
 }

@@ -1,6 +1,8 @@
 //! L-BFGS as an argmin solver, with a state that copies no vector.
 
-use super::{Lbfgs, LbfgsConfig, Objective, Stop, TermHistory, TermValue, Vector};
+use super::{
+    Failure, Lbfgs, LbfgsConfig, LbfgsError, Objective, Stop, TermHistory, TermValue, Vector,
+};
 use argmin::core::{Error, KV, Problem, Solver, State, TerminationReason, TerminationStatus};
 use skyscat_num::Par;
 use std::collections::HashMap;
@@ -28,8 +30,8 @@ pub struct Descent {
 ///
 /// Observers read [`DescentState::lbfgs`] and [`DescentState::terms`]; a
 /// checkpoint saves both, and the history.
-#[derive(Clone, Debug)]
-pub struct DescentState<V> {
+#[derive(Debug)]
+pub struct DescentState<V: Vector> {
     /// Where the descent starts; taken by the first iteration.
     pub start: Option<V>,
     /// The descent, once started.
@@ -48,7 +50,7 @@ pub struct DescentState<V> {
     status: TerminationStatus,
 }
 
-impl<V> DescentState<V> {
+impl<V: Vector> DescentState<V> {
     /// A state that starts at `x`.
     #[must_use]
     pub fn at(mut self, x: V, max_iters: u64) -> Self {
@@ -85,7 +87,7 @@ impl<V> DescentState<V> {
     }
 }
 
-impl<V: Clone> State for DescentState<V> {
+impl<V: Vector> State for DescentState<V> {
     type Param = V;
     type Float = f64;
 
@@ -178,9 +180,17 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         if let Some(x) = state.start.take() {
             let objective = problem.problem.as_mut().expect("the executor holds the problem");
             let started = self.par.install(|| Lbfgs::start(self.config, x, objective));
-            let lbfgs = started.map_err(|_| {
-                Error::msg(format!("not finite at the start: {}", blame(objective)))
-            })?;
+            if let Some(failure) = objective.failure().filter(|failure| failure.lost) {
+                return Err(at_iteration(0, failure));
+            }
+            let lbfgs = match started {
+                Err(LbfgsError::Vectors(failure)) => return Err(at_iteration(0, failure)),
+                Err(_) => {
+                    let reason = format!("not finite at the start: {}", blame(objective));
+                    return Err(Error::msg(reason));
+                }
+                Ok(lbfgs) => lbfgs,
+            };
             state.record(lbfgs.value, objective.report());
             state.lbfgs = Some(lbfgs);
         }
@@ -199,10 +209,10 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         let (value, at) = (lbfgs.value, state.history.len());
         *problem.counts.entry("evaluations").or_insert(0) += lbfgs.evaluations - before;
         let objective = problem.problem.as_ref().expect("held");
-        let failure = match stop {
-            None => None,
+        let failure = match &stop {
             Some(Stop::NotFinite) => Some(blame(objective)),
-            Some(_) => objective.failure(),
+            Some(Stop::Failure(failure)) if !failure.lost => Some(failure.reason.clone()),
+            _ => None,
         };
         if let Some(failure) = failure {
             state.failure = Some(format!("iteration {at}: {failure}"));
@@ -211,6 +221,7 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
         }
         Ok(match stop {
             None => (state, None),
+            Some(Stop::Failure(failure)) if failure.lost => return Err(at_iteration(at, failure)),
             Some(stop) => {
                 let reason = TerminationReason::SolverExit(format!("{stop:?}"));
                 (state.terminate_with(reason), None)
@@ -235,9 +246,16 @@ impl<O: Objective<V> + Send, V: Vector + Send> Solver<O, DescentState<V>> for De
 }
 
 /// What is not finite: as the objective says, or the gradient past its terms.
-fn blame<V>(objective: &impl Objective<V>) -> String {
-    objective.failure().unwrap_or_else(|| {
+fn blame<V: Vector>(objective: &impl Objective<V>) -> String {
+    let known = objective.failure().map(|failure| failure.reason).or_else(|| objective.blame());
+    known.unwrap_or_else(|| {
         let terms = objective.report().iter().map(|t| format!("{} {:.3e}", t.name, t.value));
         format!("the gradient, with the terms {}", terms.collect::<Vec<_>>().join(", "))
     })
+}
+
+/// A failure with the iteration that it happened in.
+fn at_iteration(iteration: usize, failure: Failure) -> Error {
+    let reason = format!("iteration {iteration}: {}", failure.reason);
+    Error::new(Failure { reason, ..failure })
 }

@@ -1,8 +1,7 @@
 //! Limited-memory BFGS (Nocedal & Wright 2006, Algorithms 7.4 and 7.5).
 
 use super::wolfe::{Point, Wolfe};
-use super::{Objective, Vector};
-use std::collections::VecDeque;
+use super::{Aim, At, Failure, Objective, Pairs, SavedPair, Vector};
 
 /// Settings of [`Lbfgs`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +24,7 @@ impl LbfgsConfig {
 }
 
 /// Why the descent stopped before it was told to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
     /// The gradient is exactly zero.
@@ -34,6 +33,8 @@ pub enum Stop {
     LineSearch,
     /// As before, and value or gradient are not finite however short the step.
     NotFinite,
+    /// The objective has no value, or the vectors are out of reach.
+    Failure(Failure),
 }
 
 /// A descent that cannot go on.
@@ -48,11 +49,29 @@ pub enum LbfgsError {
         /// The norm of the gradient.
         gradient_norm: f64,
     },
+    /// The vectors of the descent have no place, or cannot be reached.
+    #[error("the vectors of the descent: {0}")]
+    Vectors(Failure),
 }
 
-/// The state of a descent; all of it is public, so that it can be saved.
-#[derive(Clone, Debug)]
-pub struct Lbfgs<V> {
+/// A descent on the host, as it is saved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedLbfgs {
+    /// Variables.
+    pub x: Vec<f64>,
+    /// Gradient there.
+    pub gradient: Vec<f64>,
+    /// Value there.
+    pub value: f64,
+    /// Pairs (s, y, 1/⟨s, y⟩), oldest first.
+    pub pairs: Vec<SavedPair>,
+    /// Evaluations made so far.
+    pub evaluations: u64,
+}
+
+/// The state of a descent; [`Lbfgs::save`] has all of it.
+#[derive(Debug)]
+pub struct Lbfgs<V: Vector> {
     /// Settings.
     pub config: LbfgsConfig,
     /// Current variables.
@@ -61,15 +80,14 @@ pub struct Lbfgs<V> {
     pub gradient: V,
     /// Value at `x`.
     pub value: f64,
-    /// Pairs (s, y, 1/⟨s,y⟩), oldest first.
-    pub pairs: VecDeque<(V, V, f64)>,
+    /// What is remembered of the way here.
+    pub pairs: V::Pairs,
     /// Evaluations made so far.
     pub evaluations: u64,
     direction: V,
     trial_x: V,
     trial_gradient: V,
-    spare: Vec<(V, V)>,
-    /// Whether value and gradient of the last trial were.
+    /// Whether value and slope of the last trial were.
     finite: bool,
 }
 
@@ -77,94 +95,106 @@ impl<V: Vector> Lbfgs<V> {
     /// Evaluates the objective at `x` and stands ready to descend.
     ///
     /// # Errors
-    /// [`LbfgsError::NotFinite`] if value or gradient is not finite there.
+    /// [`LbfgsError::NotFinite`] if value or gradient is not finite there;
+    /// [`LbfgsError::Vectors`] if there is no memory.
     pub fn start(
         config: LbfgsConfig,
         x: V,
         objective: &mut dyn Objective<V>,
     ) -> Result<Self, LbfgsError> {
-        let mut gradient = x.zeros_like();
+        let mut gradient = x.zeros_like()?;
         let value = objective.value_and_gradient(&x, &mut gradient);
         let gradient_norm = gradient.dot(&gradient).sqrt();
         if !value.is_finite() || !gradient_norm.is_finite() {
             return Err(LbfgsError::NotFinite { value, gradient_norm });
         }
-        Ok(Self::resume(config, x, gradient, value, VecDeque::new(), 1))
+        Self::with(config, x, gradient, (value, 1))
     }
 
-    /// The state saved earlier; the descent goes on with the same bits.
-    pub fn resume(
+    /// The state saved earlier, on vectors like this one; the descent goes on with the
+    /// same bits.
+    ///
+    /// # Errors
+    /// [`LbfgsError::Vectors`] if there is no memory.
+    pub fn resume(config: LbfgsConfig, saved: &SavedLbfgs, like: &V) -> Result<Self, LbfgsError> {
+        let (x, gradient) = (like.like(&saved.x)?, like.like(&saved.gradient)?);
+        let mut state = Self::with(config, x, gradient, (saved.value, saved.evaluations))?;
+        state.pairs.load(&saved.pairs)?;
+        Ok(state)
+    }
+
+    fn with(
         config: LbfgsConfig,
         x: V,
         gradient: V,
-        value: f64,
-        pairs: VecDeque<(V, V, f64)>,
-        evaluations: u64,
-    ) -> Self {
-        let zeros = x.zeros_like();
-        Self {
+        (value, evaluations): (f64, u64),
+    ) -> Result<Self, LbfgsError> {
+        Ok(Self {
             config,
             gradient,
             value,
-            pairs,
+            pairs: V::Pairs::new(config.memory, &x)?,
             evaluations,
-            direction: zeros.clone(),
-            trial_x: zeros.clone(),
-            trial_gradient: zeros,
-            spare: Vec::new(),
+            direction: x.zeros_like()?,
+            trial_x: x.zeros_like()?,
+            trial_gradient: x.zeros_like()?,
             finite: true,
             x,
-        }
+        })
+    }
+
+    /// All of the state, on the host.
+    ///
+    /// # Errors
+    /// [`LbfgsError::Vectors`] if it cannot be read.
+    pub fn save(&self) -> Result<SavedLbfgs, LbfgsError> {
+        Ok(SavedLbfgs {
+            x: self.x.numbers()?,
+            gradient: self.gradient.numbers()?,
+            value: self.value,
+            pairs: self.pairs.save()?,
+            evaluations: self.evaluations,
+        })
     }
 
     /// One iteration. A line search that fails is tried once more from the
     /// steepest descent; `Some` tells why no step was taken, and leaves point and
     /// pairs as they were.
     pub fn step(&mut self, objective: &mut dyn Objective<V>) -> Option<Stop> {
-        let norm = self.gradient.dot(&self.gradient).sqrt();
-        if norm == 0.0 {
-            return Some(Stop::ZeroGradient);
+        self.try_step(objective).unwrap_or_else(|failure| Some(Stop::Failure(failure)))
+    }
+
+    fn try_step(&mut self, objective: &mut dyn Objective<V>) -> Result<Option<Stop>, Failure> {
+        let aim = self.pairs.aim(&self.gradient, &mut self.direction)?;
+        if aim.norm == 0.0 {
+            return Ok(Some(Stop::ZeroGradient));
         }
-        self.set_direction();
-        if self.line_search(objective, norm) {
-            return None;
+        if self.line_search(objective, aim, self.pairs.is_empty())? {
+            return Ok(None);
         }
-        let pairs = std::mem::take(&mut self.pairs);
-        if !pairs.is_empty() {
-            self.set_direction();
-            if self.line_search(objective, norm) {
-                return None;
+        if !self.pairs.is_empty() {
+            // −gradient, as gradient − 2·gradient.
+            self.direction.set_sum(&self.gradient, -2.0, &self.gradient);
+            let steepest = Aim { norm: aim.norm, slope: -aim.norm * aim.norm };
+            if self.line_search(objective, steepest, true)? {
+                return Ok(None);
             }
-            self.pairs = pairs;
         }
-        Some(if self.finite { Stop::LineSearch } else { Stop::NotFinite })
+        Ok(Some(if self.finite { Stop::LineSearch } else { Stop::NotFinite }))
     }
 
-    /// direction ← −H·gradient by the two-loop recursion.
-    fn set_direction(&mut self) {
-        self.direction.set_neg(&self.gradient);
-        let mut alphas = Vec::with_capacity(self.pairs.len());
-        for (s, y, rho) in self.pairs.iter().rev() {
-            let alpha = rho * s.dot(&self.direction);
-            self.direction.axpy(-alpha, y);
-            alphas.push(alpha);
+    /// Whether a step was found, and taken; one along the gradient forgets all pairs.
+    fn line_search(
+        &mut self,
+        objective: &mut dyn Objective<V>,
+        aim: Aim,
+        steepest: bool,
+    ) -> Result<bool, Failure> {
+        if !aim.slope.is_finite() || aim.slope >= 0.0 {
+            return Ok(false);
         }
-        if let Some((_, y, rho)) = self.pairs.back() {
-            self.direction.scale(1.0 / (rho * y.dot(y)));
-        }
-        for ((s, y, rho), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
-            let beta = rho * y.dot(&self.direction);
-            self.direction.axpy(alpha - beta, s);
-        }
-    }
-
-    fn line_search(&mut self, objective: &mut dyn Objective<V>, norm: f64) -> bool {
-        let slope = self.direction.dot(&self.gradient);
-        if !slope.is_finite() || slope >= 0.0 {
-            return false;
-        }
-        let start = Point { step: 0.0, value: self.value, slope };
-        let first = if self.pairs.is_empty() { (1.0 / norm).min(1.0) } else { 1.0 };
+        let start = Point { step: 0.0, value: self.value, slope: aim.slope };
+        let first = if steepest { (1.0 / aim.norm).min(1.0) } else { 1.0 };
         let wolfe = Wolfe {
             decrease: self.config.decrease,
             curvature: self.config.curvature,
@@ -172,35 +202,25 @@ impl<V: Vector> Lbfgs<V> {
         };
         let Self { x, direction, trial_x, trial_gradient, evaluations, finite, .. } = self;
         let found = wolfe.search(start, first, &mut |step| {
-            trial_x.set_sum(x, step, direction);
-            let value = objective.value_and_gradient(trial_x, trial_gradient);
+            let trial = At { x: &mut *trial_x, gradient: &mut *trial_gradient };
+            let (value, slope) = objective.probe(x, direction, step, trial);
             *evaluations += 1;
-            let slope = trial_gradient.dot(direction);
             *finite = value.is_finite() && slope.is_finite();
-            Point { step, value, slope }
+            objective.failure().is_none().then_some(Point { step, value, slope })
         });
-        found.map(|point| self.accept(point.value)).is_some()
-    }
-
-    fn accept(&mut self, value: f64) {
-        let (mut s, mut y) = if self.pairs.len() >= self.config.memory.max(1) {
-            let (s, y, _) = self.pairs.pop_front().expect("memory is not empty");
-            (s, y)
-        } else {
-            self.spare.pop().unwrap_or_else(|| (self.x.zeros_like(), self.x.zeros_like()))
-        };
-        s.set_sum(&self.trial_x, -1.0, &self.x);
-        y.set_sum(&self.trial_gradient, -1.0, &self.gradient);
-        let (sy, yy) = (s.dot(&y), y.dot(&y));
-        // A pair without curvature would spoil the metric.
-        if sy > f64::EPSILON * yy {
-            self.pairs.push_back((s, y, 1.0 / sy));
-        } else {
-            self.spare.push((s, y));
+        if let Some(failure) = objective.failure() {
+            return Err(failure);
         }
-        std::mem::swap(&mut self.x, &mut self.trial_x);
-        std::mem::swap(&mut self.gradient, &mut self.trial_gradient);
-        self.value = value;
+        let Some(point) = found else { return Ok(false) };
+        if steepest {
+            self.pairs.clear();
+        }
+        self.pairs.advance(
+            At { x: &mut self.x, gradient: &mut self.gradient },
+            At { x: &mut self.trial_x, gradient: &mut self.trial_gradient },
+        )?;
+        self.value = point.value;
+        Ok(true)
     }
 }
 
@@ -245,9 +265,8 @@ mod tests {
         for _ in 0..12 {
             whole.step(&mut Rosenbrock);
         }
-        let (x, g) = (whole.x.clone(), whole.gradient.clone());
-        let mut resumed =
-            Lbfgs::resume(whole.config, x, g, whole.value, whole.pairs.clone(), whole.evaluations);
+        let saved = whole.save().unwrap();
+        let mut resumed = Lbfgs::resume(whole.config, &saved, &whole.x).unwrap();
         for _ in 0..12 {
             whole.step(&mut Rosenbrock);
             resumed.step(&mut Rosenbrock);

@@ -2,11 +2,15 @@
 
 mod descent;
 mod lbfgs;
+mod pairs;
 mod vector;
 mod wolfe;
 
 pub use descent::{Descent, DescentState};
-pub use lbfgs::{Lbfgs, LbfgsConfig, LbfgsError, Stop};
+pub use lbfgs::{Lbfgs, LbfgsConfig, LbfgsError, SavedLbfgs, Stop};
+#[cfg(feature = "gpu")]
+pub(crate) use pairs::has_curvature;
+pub use pairs::{Aim, At, HostPairs, Pairs, SavedPair};
 pub use vector::Vector;
 
 /// A loss term's name and value, weight included.
@@ -33,16 +37,37 @@ impl TermValue {
     }
 }
 
+/// Why an objective has no value, if it knows more than that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failure {
+    /// What happened.
+    pub reason: String,
+    /// Whether what computes it is gone, so that nothing else can be tried.
+    pub lost: bool,
+}
+
 /// A function that gives value and gradient in one go.
-pub trait Objective<V> {
+pub trait Objective<V: Vector> {
     /// The value at `x`; the gradient is overwritten.
     fn value_and_gradient(&mut self, x: &V, gradient: &mut V) -> f64;
+    /// trial ← x + step·direction; the value there, its gradient, and the slope.
+    fn probe(&mut self, x: &V, direction: &V, step: f64, trial: At<'_, V>) -> (f64, f64) {
+        trial.x.set_sum(x, step, direction);
+        let value = self.value_and_gradient(trial.x, trial.gradient);
+        (value, trial.gradient.dot(direction))
+    }
     /// The terms of the last value, for reports.
     fn report(&self) -> &[TermValue] {
         &[]
     }
-    /// Which part of the last value or gradient is not finite, if the objective knows.
-    fn failure(&self) -> Option<String> {
+    /// Which part of the last value is not finite, if the objective knows: said once no
+    /// shorter step helps.
+    fn blame(&self) -> Option<String> {
+        None
+    }
+    /// Why there is no last value: the descent then ends at once.
+    fn failure(&self) -> Option<Failure> {
         None
     }
 }

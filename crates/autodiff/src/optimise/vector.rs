@@ -1,24 +1,32 @@
 //! What an optimiser needs of a vector.
 
+use super::{HostPairs, LbfgsError, Pairs};
 use rayon::prelude::*;
 use skyscat_num::{Arch, Real, Simd, WithSimd, tree_sum};
 
 /// A vector of variables, on the host or a device.
-pub trait Vector: Clone {
+pub trait Vector: Sized {
+    /// The memory of a descent on such vectors.
+    type Pairs: Pairs<Self>;
     /// A vector of zeros of the same length.
-    fn zeros_like(&self) -> Self;
-    /// Σ selfᵢ otherᵢ in f64, with bits that do not depend on the thread count.
+    ///
+    /// # Errors
+    /// [`LbfgsError::Vectors`] if there is no memory for it.
+    fn zeros_like(&self) -> Result<Self, LbfgsError>;
+    /// A vector of these numbers, where this one lies.
+    ///
+    /// # Errors
+    /// As [`Vector::zeros_like`].
+    fn like(&self, numbers: &[f64]) -> Result<Self, LbfgsError>;
+    /// Its numbers on the host.
+    ///
+    /// # Errors
+    /// [`LbfgsError::Vectors`] if they cannot be read.
+    fn numbers(&self) -> Result<Vec<f64>, LbfgsError>;
+    /// Σ selfᵢ otherᵢ, with bits that do not depend on the thread count.
     fn dot(&self, other: &Self) -> f64;
-    /// self += a·x.
-    fn axpy(&mut self, a: f64, x: &Self);
-    /// self ← a·self.
-    fn scale(&mut self, a: f64);
     /// self ← x + a·y.
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self);
-    /// self ← −x.
-    fn set_neg(&mut self, x: &Self) {
-        self.set_sum(x, -2.0, x);
-    }
 }
 
 /// Numbers a chunk of a parallel vector operation.
@@ -45,9 +53,33 @@ impl<T: Real> WithSimd for Dot<'_, T> {
     }
 }
 
+/// y += a·x.
+pub(super) fn axpy<T: Real>(y: &mut [T], a: f64, x: &[T]) {
+    let a = T::from_f64(a);
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
+    });
+}
+
+/// y ← a·y.
+pub(super) fn scale<T: Real>(y: &mut [T], a: f64) {
+    let a = T::from_f64(a);
+    y.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y = a * *y));
+}
+
 impl<T: Real> Vector for Vec<T> {
-    fn zeros_like(&self) -> Self {
-        vec![T::default(); self.len()]
+    type Pairs = HostPairs<T>;
+
+    fn zeros_like(&self) -> Result<Self, LbfgsError> {
+        Ok(vec![T::default(); self.len()])
+    }
+
+    fn like(&self, numbers: &[f64]) -> Result<Self, LbfgsError> {
+        Ok(numbers.iter().map(|&x| T::from_f64(x)).collect())
+    }
+
+    fn numbers(&self) -> Result<Vec<f64>, LbfgsError> {
+        Ok(self.iter().map(|&x| x.to_f64()).collect())
     }
 
     fn dot(&self, other: &Self) -> f64 {
@@ -62,18 +94,6 @@ impl<T: Real> Vector for Vec<T> {
         }
         tree_sum(&mut partials, parts);
         partials[0]
-    }
-
-    fn axpy(&mut self, a: f64, x: &Self) {
-        let a = T::from_f64(a);
-        self.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
-        });
-    }
-
-    fn scale(&mut self, a: f64) {
-        let a = T::from_f64(a);
-        self.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y = a * *y));
     }
 
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self) {

@@ -30,20 +30,20 @@ impl Wolfe {
     }
 
     /// Finds an acceptable point, first trying `first`. `at(step)` evaluates the
-    /// line, and the last call made is at the point returned. `None` if the
-    /// evaluations run out with no decrease found.
+    /// line, or tells that it cannot, and the last call made is at the point returned.
+    /// `None` if the evaluations run out with no decrease found.
     pub(crate) fn search(
         &self,
         start: Point,
         first: f64,
-        at: &mut dyn FnMut(f64) -> Point,
+        at: &mut dyn FnMut(f64) -> Option<Point>,
     ) -> Option<Point> {
         let mut low = start;
         let mut high: Option<Point> = None;
         let mut step = first;
         let mut last = start;
         for _ in 0..self.max_evaluations {
-            let p = at(step);
+            let p = at(step)?;
             last = p;
             if !p.value.is_finite() || !p.slope.is_finite() {
                 // Outside the domain: halve towards the best point known.
@@ -70,8 +70,11 @@ impl Wolfe {
             };
         }
         // No point meets both conditions in the budget: any decrease is still progress.
-        (low.step > 0.0 && low.value < start.value)
-            .then(|| if last.step == low.step { low } else { at(low.step) })
+        match low.step > 0.0 && low.value < start.value {
+            true if last.step == low.step => Some(low),
+            true => at(low.step),
+            false => None,
+        }
     }
 }
 
@@ -108,7 +111,7 @@ mod tests {
         let found = wolfe
             .search(start, first, &mut |s| {
                 last = s;
-                point(s)
+                Some(point(s))
             })
             .expect("found");
         assert!(wolfe.decreases(start, found) && wolfe.flat(start, found), "{found:?}");
@@ -132,7 +135,15 @@ mod tests {
     fn reports_failure_where_there_is_no_descent() {
         let wolfe = Wolfe { decrease: 1e-4, curvature: 0.9, max_evaluations: 20 };
         let start = Point { step: 0.0, value: 0.0, slope: -1.0 };
-        let none = wolfe.search(start, 1.0, &mut |s| Point { step: s, value: s, slope: 1.0 });
-        assert!(none.is_none());
+        let uphill = |s: f64| Some(Point { step: s, value: s, slope: 1.0 });
+        assert!(wolfe.search(start, 1.0, &mut { uphill }).is_none());
+        // An evaluation that cannot be made is the last one.
+        let mut calls = 0;
+        let mut nothing = |_| {
+            calls += 1;
+            None
+        };
+        assert!(wolfe.search(start, 1.0, &mut nothing).is_none());
+        assert_eq!(calls, 1);
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use skyscat::autodiff::TermValue;
 use skyscat::emulator::{BatchId, Progress, SavedDescent};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -31,7 +32,9 @@ enum Style {
 }
 
 struct State {
-    batch: usize,
+    /// The first batch that runs, and the iteration of each.
+    first: usize,
+    iterations: BTreeMap<usize, u64>,
     /// When iterations began, and how many of the job were done by then.
     began: Option<(Instant, u64)>,
     spoke: Instant,
@@ -53,7 +56,12 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        let state = Mutex::new(State { batch: 0, began: None, spoke: Instant::now() });
+        let state = Mutex::new(State {
+            first: 0,
+            iterations: BTreeMap::new(),
+            began: None,
+            spoke: Instant::now(),
+        });
         Self { bar, style, batches, steps, state }
     }
 
@@ -65,7 +73,8 @@ impl Bar {
 
     pub(crate) fn begin(&self, batch: usize) {
         self.bar.set_position(batch as u64 * self.steps);
-        self.state.lock().expect("no holder panics").batch = batch;
+        let mut state = self.state.lock().expect("no holder panics");
+        (state.first, state.iterations) = (batch, BTreeMap::new());
     }
 
     /// A line above the bar.
@@ -81,9 +90,10 @@ impl Bar {
         self.bar.finish_and_clear();
     }
 
-    fn step(&self, iteration: u64, loss: f64) {
+    fn step(&self, batch: usize, iteration: u64, loss: f64) {
         let mut state = self.state.lock().expect("no holder panics");
-        let position = state.batch as u64 * self.steps + iteration.min(self.steps);
+        state.iterations.insert(batch, iteration.min(self.steps));
+        let position = state.first as u64 * self.steps + state.iterations.values().sum::<u64>();
         let began = match state.began {
             Some(began) => began,
             None => {
@@ -94,7 +104,7 @@ impl Bar {
             }
         };
         self.bar.set_position(position);
-        let text = format!("batch {}/{}  loss {loss:.3e}", state.batch + 1, self.batches);
+        let text = format!("batch {}/{}  loss {loss:.3e}", batch + 1, self.batches);
         if self.style == Style::Lines && state.spoke.elapsed() >= EVERY {
             state.spoke = Instant::now();
             let (start, first) = began;
@@ -111,6 +121,8 @@ impl Bar {
 /// Follows one batch.
 pub(crate) struct Follower {
     pub(crate) id: BatchId,
+    /// Which of all batches.
+    pub(crate) number: usize,
     pub(crate) bar: Arc<Bar>,
     pub(crate) work: Work,
     pub(crate) every: u64,
@@ -121,19 +133,21 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
+    /// Seconds spent on the batch so far.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+
     /// Writes the state of the batch.
     pub(crate) fn save_state(&self, saved: &SavedDescent) -> Result<()> {
-        let saved = Saved {
-            descent: saved.clone(),
-            seconds: self.before + self.start.elapsed().as_secs_f64(),
-        };
+        let saved = Saved { descent: saved.clone(), seconds: self.seconds() };
         self.work.save(self.id, &saved)
     }
 }
 
 impl Progress for Follower {
     fn step(&self, iteration: u64, loss: f64, _terms: &[TermValue]) {
-        self.bar.step(iteration, loss);
+        self.bar.step(self.number, iteration, loss);
     }
 
     fn save(&self, saved: &SavedDescent) -> Result<(), String> {

@@ -4,10 +4,13 @@ mod follow;
 mod identity;
 mod resolve;
 mod result;
+mod wide;
 mod work;
 
 pub(crate) use resolve::{check_count, check_words, emulator_config, resolve_for};
 pub(crate) use result::{Batches, write};
+#[cfg(feature = "gpu")]
+pub(crate) use wide::description;
 pub(crate) use work::Work;
 
 use crate::args::EmulateArgs;
@@ -17,7 +20,7 @@ use crate::input::Inputs;
 use crate::place::{self, Kind, Place};
 use crate::settings::Settings;
 use crate::{Ending, interrupt, output, say};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use follow::{Bar, Follower};
 use identity::{Facts, Identity, Stamp};
 use skyscat::emulator::{Batch, BatchId, Emulator, EmulatorError, Failed, SavedDescent, Schedule};
@@ -63,6 +66,8 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
         version: output::VERSION.to_owned(),
     };
     let facts = Facts::of(&inputs, &emulator, &device.name)?;
+    let batches = emulator.schedule(asked.count).batches().len();
+    let wide = width(&settings, &emulator, &device, batches)?;
     let identity = Identity { stamp, facts, shard: settings.emulate.shard, settings };
     let work = match resume {
         false => Work::begin(&place, identity, overwrite)?,
@@ -75,7 +80,7 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
         },
     };
     let schedule = work.identity().schedule()?;
-    let job = Job { place, inputs, emulator, schedule, work, interrupted, quiet, device };
+    let job = Job { place, inputs, emulator, schedule, work, interrupted, quiet, device, wide };
     job.introduce(asked.count);
     let work = job.work.clone();
     let ended = job.run(overwrite);
@@ -119,6 +124,8 @@ fn taken_up(place: &Place, identity: Identity, overwrite: bool) -> Result<TakenU
         }
     }
 }
+/// Where a batch was saved, and who follows it.
+type Run = (Option<SavedDescent>, Arc<Follower>);
 
 /// Everything of one emulation.
 struct Job {
@@ -130,6 +137,25 @@ struct Job {
     interrupted: Arc<AtomicBool>,
     quiet: bool,
     device: Chosen,
+    /// Batches that run side by side.
+    wide: usize,
+}
+
+/// Batches that run side by side; more than one only on a GPU, where they must fit.
+fn width(
+    settings: &Settings,
+    emulator: &Emulator,
+    device: &Chosen,
+    batches: usize,
+) -> Result<usize> {
+    let asked = settings.emulate.wide.expect("has a default");
+    #[cfg(feature = "gpu")]
+    if let Some(device) = &device.gpu {
+        return wide::width(emulator, device, asked, batches);
+    }
+    let _ = (emulator, batches);
+    ensure!(asked <= 1, "--wide {asked} is for a GPU, and the device is {}", device.name);
+    Ok(1)
 }
 
 impl Job {
@@ -173,18 +199,25 @@ impl Job {
                 bar.skip_to(number + 1);
                 continue;
             }
+            if failed.iter().any(|(other, _)| *other == id) {
+                continue;
+            }
             bar.begin(number);
-            match self.run_batch(id, &bar)? {
-                Ran::Finished => {}
-                Ran::Interrupted => {
-                    bar.clear();
-                    self.work.write_manifest()?;
-                    return self.stop(number - failed.len(), batches.len());
+            let mut interrupted = false;
+            for (id, ran) in self.run_batches(&batches[number..], (number, &bar))? {
+                match ran {
+                    Ran::Finished => {}
+                    Ran::Interrupted => interrupted = true,
+                    Ran::Failed(reason) => {
+                        bar.say(&format!("batch {id} failed: {reason}"));
+                        failed.push((id, reason));
+                    }
                 }
-                Ran::Failed(reason) => {
-                    bar.say(&format!("batch {id} failed: {reason}"));
-                    failed.push((id, reason));
-                }
+            }
+            if interrupted {
+                bar.clear();
+                self.work.write_manifest()?;
+                return self.stop(&batches);
             }
         }
         bar.clear();
@@ -207,29 +240,42 @@ impl Job {
         Ok(Ending::Done)
     }
 
-    /// Runs a batch to its end, to the interrupt, where it is saved, or to numbers that
-    /// are not finite, where its last good state is.
-    fn run_batch(&self, id: BatchId, bar: &Arc<Bar>) -> Result<Ran> {
-        let start = Instant::now();
-        let saved = self.work.descent(id)?;
-        let before = saved.as_ref().map_or(0.0, |s| s.seconds);
-        let saved = saved.map(|s| s.descent);
-        let follower = Arc::new(Follower {
-            id,
-            bar: bar.clone(),
-            work: self.work.clone(),
-            every: self.settings().emulate.checkpoint_every.expect("has a default"),
-            start,
-            before,
-            interrupted: self.interrupted.clone(),
-        });
-        if self.interrupted.load(Ordering::SeqCst) {
-            return Ok(Ran::Interrupted);
+    /// Runs the first of these batches, and others that are not finished beside it, each
+    /// to its end, to the interrupt, where it is saved, or to numbers that are not finite,
+    /// where its last good state is. The others are found finished later.
+    fn run_batches(
+        &self,
+        batches: &[BatchId],
+        (number, bar): (usize, &Arc<Bar>),
+    ) -> Result<Vec<(BatchId, Ran)>> {
+        let mut runs = Vec::new();
+        for (i, &id) in batches.iter().enumerate() {
+            if runs.len() < self.wide && self.work.finished(id)?.is_none() {
+                runs.push(self.follow(id, number + i, bar)?);
+            }
         }
-        let batch = match self.descend(id, saved, follower.clone()) {
+        let followers: Vec<Arc<Follower>> = runs.iter().map(|run| run.1.clone()).collect();
+        if self.interrupted.load(Ordering::SeqCst) {
+            return Ok(followers.iter().map(|f| (f.id, Ran::Interrupted)).collect());
+        }
+        let (mut list, mut failure) = (Vec::new(), None);
+        for (ended, follower) in self.descend(runs)?.into_iter().zip(followers) {
+            match self.end(ended, &follower) {
+                Ok(ran) => list.push((follower.id, ran)),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(list), Err)
+    }
+
+    /// Keeps what a batch has come to.
+    fn end(&self, ended: Result<Batch, EmulatorError>, follower: &Follower) -> Result<Ran> {
+        let batch = match ended {
             Ok(batch) => batch,
             Err(EmulatorError::Descent { reason, .. }) => return Ok(Ran::Failed(reason)),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(self.advise(error)),
         };
         if let Some(Failed { reason, saved }) = &batch.failed {
             follower.save_state(saved).context("the last good state")?;
@@ -242,26 +288,59 @@ impl Job {
         if !batch.maps.iter().all(|x| x.is_finite()) {
             return Ok(Ran::Failed("the maps are not finite in their own units".to_owned()));
         }
-        let done = self.finish(batch, before + start.elapsed().as_secs_f64())?;
+        let done = self.finish(batch, follower.seconds())?;
         self.work.finish(&done)?;
-        bar.say(&done.line());
+        follower.bar.say(&done.line());
         Ok(Ran::Finished)
     }
 
-    fn descend(
-        &self,
-        id: BatchId,
-        saved: Option<SavedDescent>,
-        follower: Arc<Follower>,
-    ) -> Result<Batch, EmulatorError> {
+    /// A batch from where it was saved, if it was, and who follows it.
+    fn follow(&self, id: BatchId, number: usize, bar: &Arc<Bar>) -> Result<Run> {
+        let saved = self.work.descent(id)?;
+        let before = saved.as_ref().map_or(0.0, |s| s.seconds);
+        let follower = Follower {
+            id,
+            number,
+            bar: bar.clone(),
+            work: self.work.clone(),
+            every: self.settings().emulate.checkpoint_every.expect("has a default"),
+            start: Instant::now(),
+            before,
+            interrupted: self.interrupted.clone(),
+        };
+        Ok((saved.map(|s| s.descent), Arc::new(follower)))
+    }
+
+    /// Runs batches side by side on a GPU, one after the other on the CPU.
+    fn descend(&self, runs: Vec<Run>) -> Result<Vec<Result<Batch, EmulatorError>>> {
         #[cfg(feature = "gpu")]
         if let Some(device) = &self.device.gpu {
-            return self.emulator.run_on_gpu(id, saved, follower, device);
+            use skyscat::emulator::Progress;
+            let run = |(saved, follower): Run| (follower.id, saved, follower as Arc<dyn Progress>);
+            return Ok(self.emulator.run_on_gpu(runs.into_iter().map(run).collect(), device)?);
         }
-        match self.settings().emulate.precision.expect("has a default") {
-            PrecisionWord::F64 => self.emulator.run::<f64>(id, saved, follower),
-            PrecisionWord::F32 => self.emulator.run::<f32>(id, saved, follower),
-        }
+        let precision = self.settings().emulate.precision.expect("has a default");
+        let run = |(saved, follower): Run| match precision {
+            PrecisionWord::F64 => self.emulator.run::<f64>(follower.id, saved, follower),
+            PrecisionWord::F32 => self.emulator.run::<f32>(follower.id, saved, follower),
+        };
+        Ok(runs.into_iter().map(run).collect())
+    }
+
+    /// What to do about a batch that failed, where something can be done.
+    fn advise(&self, error: EmulatorError) -> anyhow::Error {
+        let advice = match &error {
+            EmulatorError::Lost { .. } if self.work.is_blank() => {
+                "nothing was saved yet".to_owned()
+            }
+            EmulatorError::Lost { .. } => format!(
+                "the last save of each batch is in {}; resume with:\n  {}",
+                self.work.folder().display(),
+                place::resume_command()
+            ),
+            _ => return error.into(),
+        };
+        anyhow::Error::new(error).context(advice)
     }
 
     fn finish(&self, batch: Batch, seconds: f64) -> Result<Finished> {
@@ -280,7 +359,12 @@ impl Job {
         })
     }
 
-    fn stop(&self, finished: usize, total: usize) -> Result<Ending> {
+    fn stop(&self, batches: &[BatchId]) -> Result<Ending> {
+        let mut finished = 0;
+        for &id in batches {
+            finished += usize::from(self.work.finished(id)?.is_some());
+        }
+        let total = batches.len();
         say::note(&format!(
             "interrupted: {finished} of {total} batches are finished, the state is saved in {}",
             self.work.folder().display()

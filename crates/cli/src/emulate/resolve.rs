@@ -72,6 +72,12 @@ pub(crate) fn check_words(settings: &mut Settings) -> Result<()> {
             ),
         }
     }
+    let wide = section.wide.expect("has a default");
+    ensure!(
+        wide <= super::wide::WIDEST,
+        "--wide {wide} is not allowed: allowed are 0 (as many as fit) to {} batches",
+        super::wide::WIDEST
+    );
     let steps = section.steps.expect("has a default");
     ensure!(
         (1..=1_000_000).contains(&steps),
@@ -167,6 +173,8 @@ pub(crate) fn what_counts(settings: &Settings) -> Result<Settings> {
     // Masks are counted by their content, as the input is.
     what.statistics.mask = None;
     what.emulate.checkpoint_every = None;
+    // Batches side by side have the bits that they have alone.
+    what.emulate.wide = None;
     what.emulate.seed = None;
     what.emulate.shard = None;
     Ok(what)

@@ -212,11 +212,18 @@ impl Work {
         self.records.lock().expect("no holder panics").listed.get(&name(id)).cloned()
     }
 
+    /// Whether no batch was finished or saved in the folder.
+    pub(crate) fn is_blank(&self) -> bool {
+        let blank = [JOB, MANIFEST, LOCK];
+        let entries = std::fs::read_dir(&self.folder);
+        entries.is_ok_and(|mut list| {
+            list.all(|e| e.is_ok_and(|e| blank.iter().any(|name| e.file_name() == *name)))
+        })
+    }
+
     /// Removes the folder if no batch was finished or saved in it.
     pub(crate) fn remove_if_blank(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
-        let blank = [JOB, MANIFEST, LOCK];
-        if entries.flatten().all(|e| blank.iter().any(|name| e.file_name() == *name)) {
+        if self.is_blank() {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }

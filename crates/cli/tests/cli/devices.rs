@@ -62,3 +62,60 @@ fn an_emulation_on_a_gpu_is_named_and_repeats_its_bits() {
     let worst = gpu.iter().zip(&cpu).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
     assert!(worst < 1e-2 * peak, "{worst:e} of {peak:e}");
 }
+
+/// Whether there is a device; says so if there is none.
+fn is_there(test: &str) -> bool {
+    let there = !adapters().is_empty();
+    if !there {
+        assert_ne!(std::env::var("SKYSCAT_REQUIRE_GPU").as_deref(), Ok("1"), "no adapter");
+        skyscat_tests::skip(test, "no adapter");
+    }
+    there
+}
+
+#[test]
+fn batches_side_by_side_give_the_bytes_of_one_after_the_other() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let line = "emulate --input in.npy --count 8 --seed 3 --batch 3 --steps 4 --precision f32";
+    bench.refused(&format!("{line} --output x.npy --device cpu --wide 2"), &["--wide 2", "cpu"]);
+    bench.refused(&format!("{line} --output x.npy --wide 129"), &["--wide 129", "0", "128"]);
+    if !is_there("batches side by side") {
+        return;
+    }
+    for wide in [1, 2, 0] {
+        bench.good(&format!("{line} --output w{wide}.npy --device gpu --wide {wide}"));
+    }
+    assert_eq!(bench.bytes("w1.npy"), bench.bytes("w2.npy"));
+    assert_eq!(bench.bytes("w1.npy"), bench.bytes("w0.npy"));
+    assert_eq!(bench.bytes("w1.npy.history.csv"), bench.bytes("w2.npy.history.csv"));
+    bench.good(&format!("{} --output s.npy --device gpu", line.replace("--seed 3", "--seed 4")));
+    assert_ne!(bench.bytes("w1.npy"), bench.bytes("s.npy"));
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_refused_before_the_run_with_one_that_does() {
+    if !is_there("memory of a device") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let on = "--input in.npy --device gpu --precision f32";
+    let said = bench.good(&format!("plan {on} --batch 3 --count 9"));
+    for words in ["on the device", "MiB for one batch", "descent", "3 batches run side by side"] {
+        assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
+    }
+    let plan = |batch: usize| bench.good(&format!("plan {on} --batch {batch}")).stdout;
+    const MANY: usize = 40_000;
+    let said = plan(MANY);
+    if said.contains("it fits") {
+        return skyscat_tests::skip("memory of a device", "it has too much");
+    }
+    let words = "the largest batch that fits is --batch ";
+    let (_, rest) = said.split_once(words).unwrap_or_else(|| panic!("{said}"));
+    let fits: usize = rest.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(plan(fits).contains("it fits"), "{fits}");
+    assert!(plan(fits + 1).contains("it does not fit"), "{fits}");
+    let line = format!("emulate {on} --count 3 --seed 3 --steps 1 --batch {MANY} --output x.npy");
+    bench.refused(&line, &["needs", "MiB on the device", words, &fits.to_string()]);
+}

@@ -1,6 +1,7 @@
 //! The mean of each coefficient over the batch against a target (paper, Eq. 5).
 
 use super::{coefficients, mean};
+use skyscat_autodiff::device::{DeviceTerm, split};
 use skyscat_autodiff::{Stat, Term};
 
 /// mean over coefficients of |(Ave_j Φ(x_j) − Φ_target)/σ|².
@@ -44,4 +45,18 @@ impl Term for MatchMean {
         }
         total / self.count
     }
+
+    fn gpu(&self, weight: f64, _maps: usize) -> Option<DeviceTerm> {
+        Some(on_device(&self.target, &self.inverse_sigma, weight / self.count))
+    }
+}
+
+/// Σ scale·((mean − target)/σ)² on a GPU.
+pub(super) fn on_device(target: &[f64], inverse_sigma: &[f64], scale: f64) -> DeviceTerm {
+    let column = |(&target, &weight): (&f64, &f64)| {
+        let [first, rest] = split(target);
+        [first, rest, weight as f32, scale as f32]
+    };
+    let columns = target.iter().zip(inverse_sigma).flat_map(column).collect();
+    DeviceTerm { kernel: "match_mean", columns }
 }

@@ -1,6 +1,7 @@
 //! Spectra in units of their own scatter (Campeti et al. 2025, Eq. 6).
 
 use super::{coefficients, mean_and_variance};
+use skyscat_autodiff::device::{DeviceTerm, split};
 use skyscat_autodiff::{Stat, Term};
 
 /// Σ (ρ_j − ρ_i)² with ρ = Ave C/Std C of the batch and of the inputs, over ℓ,
@@ -55,5 +56,15 @@ impl Term for MatchRatio {
             }
         }
         total
+    }
+
+    fn gpu(&self, weight: f64, _maps: usize) -> Option<DeviceTerm> {
+        let scale = (weight / self.power) as f32;
+        let column = |&target: &f64| match target.is_finite() {
+            true => [split(target)[0], split(target)[1], scale, 0.0],
+            false => [0.0; 4],
+        };
+        let columns = self.target.iter().flat_map(column).collect();
+        Some(DeviceTerm { kernel: "match_ratio", columns })
     }
 }

@@ -1,6 +1,8 @@
 //! Spectra summed over the batch, as in CMBSCAT 0.0.3.
 
+use super::matching::on_device;
 use super::{coefficients, mean};
+use skyscat_autodiff::device::DeviceTerm;
 use skyscat_autodiff::{Stat, Term};
 
 /// mean over ℓ of (Σ_j C(x_j) − m C_ref)²/σ², summed over the spectra.
@@ -39,5 +41,11 @@ impl Term for MatchSum {
             gradients[s][start..start + values.len()].fill(slope);
         }
         total / self.multipoles
+    }
+
+    fn gpu(&self, weight: f64, maps: usize) -> Option<DeviceTerm> {
+        // A sum over the maps is so many times their mean.
+        let scale = weight * (maps * maps) as f64 / self.multipoles;
+        Some(on_device(&self.target, &self.inverse_sigma, scale))
     }
 }

@@ -1,6 +1,7 @@
 //! The variance of each coefficient within the batch (open in paper, App. C).
 
 use super::{coefficients, mean_and_variance};
+use skyscat_autodiff::device::{DeviceTerm, split};
 use skyscat_autodiff::{Stat, Term};
 
 /// mean over coefficients of ((Var_j Φ(x_j) − V)/V₀)².
@@ -47,5 +48,15 @@ impl Term for MatchVariance {
             }
         }
         total / self.count
+    }
+
+    fn gpu(&self, weight: f64, _maps: usize) -> Option<DeviceTerm> {
+        let scale = (weight / self.count) as f32;
+        let column = |(&target, &weight): (&f64, &f64)| {
+            let [first, rest] = split(target);
+            [first, rest, weight as f32, scale]
+        };
+        let columns = self.target.iter().zip(&self.inverse_scale).flat_map(column).collect();
+        Some(DeviceTerm { kernel: "match_variance", columns })
     }
 }

@@ -33,21 +33,21 @@ pub(super) struct Place {
 impl Place {
     /// The registers of a group at the pixel.
     #[inline(always)]
-    pub(super) fn row<'z, T: Real, S: Simd>(
+    pub(super) fn row<T: Real, S: Simd>(
         self,
-        z: &'z [T],
+        z: &[T],
         (group, lanes): (usize, usize),
-    ) -> &'z [T::Reg<S>] {
+    ) -> &[T::Reg<S>] {
         T::regs::<S>(&z[self.pixel + group * self.group..][..2 * self.slots * lanes])
     }
 
     /// The same, to be written.
     #[inline(always)]
-    pub(super) fn row_mut<'z, T: Real, S: Simd>(
+    pub(super) fn row_mut<T: Real, S: Simd>(
         self,
-        z: &'z mut [T],
+        z: &mut [T],
         (group, lanes): (usize, usize),
-    ) -> &'z mut [T::Reg<S>] {
+    ) -> &mut [T::Reg<S>] {
         T::regs_mut::<S>(&mut z[self.pixel + group * self.group..][..2 * self.slots * lanes])
     }
 
@@ -91,7 +91,7 @@ impl<T: Real> Second<'_, T> {
                 for g in 0..r {
                     let out = place.row_mut::<T, S>(z, (g, lanes));
                     let turned = T::regs_mut::<S>(turned);
-                    turn::<T, S>(simd, table, (row, g), (place, out, turned), true);
+                    turn::<T, S>(simd, table, (row, g), (place, out), turned, true);
                 }
             }
         }
@@ -176,7 +176,8 @@ pub(super) fn turn<T: Real, S: Simd>(
     simd: S,
     table: &RotationTable,
     (row, group): (usize, usize),
-    (place, z, kept): (Place, &mut [T::Reg<S>], &mut [T::Reg<S>]),
+    (place, z): (Place, &mut [T::Reg<S>]),
+    kept: &mut [T::Reg<S>],
     forward: bool,
 ) {
     let r = table.orientations();

@@ -284,7 +284,7 @@ impl Out<'_> {
                     for g in 0..r {
                         let dz = place.row_mut::<T, S>(dz, (g, self.lanes));
                         let turned = T::regs_mut::<S>(turned);
-                        turn::<T, S>(simd, table, (row, g), (place, dz, turned), false);
+                        turn::<T, S>(simd, table, (row, g), (place, dz), turned, false);
                     }
                 }
                 self.scatter(simd, (row, m), (place, &*dz), out);

@@ -1,0 +1,311 @@
+//! The pairs of L-BFGS on a device, and the direction by their Gram matrix.
+
+use super::GpuError;
+use super::job::{Job, record};
+use super::vector::{GpuVector, Products, combine, failure, out_of_reach};
+use crate::optimise::has_curvature;
+use crate::{Aim, At, Failure, LbfgsError, Pairs, SavedPair, Vector};
+use skyscat_gpu::{Buffer, Recording};
+use std::collections::HashMap;
+
+/// Products that come down after a step: those of s, y and gradient.
+pub(super) const NEW: usize = 3;
+
+/// The last pairs (s, y) of a descent on a device.
+///
+/// The two-loop recursion needs only the products of the vectors that it combines: of
+/// all s and y and the gradient. Those of the newest s, y and gradient are computed by
+/// one submission and come down as a few hundred bytes, the others are known; the
+/// coefficients of the direction are found on the host in f64, and one submission
+/// combines the vectors, oldest pair first.
+#[derive(Debug)]
+pub struct GpuPairs {
+    /// Slots in a ring: the oldest pair, and how many there are.
+    oldest: usize,
+    count: usize,
+    s: Vec<GpuVector>,
+    y: Vec<GpuVector>,
+    /// Products of all vectors: s and y of slot k are 2k and 2k + 1, the gradient last.
+    gram: Vec<f64>,
+    /// Whether the gradient's products are those of the gradient here.
+    knows_gradient: bool,
+    products: Products,
+    staging: Buffer,
+    coefficients: Buffer,
+    commands: Option<Commands>,
+    directions: Directions,
+}
+
+/// Commands that combine the pairs, for each oldest slot and number of them.
+#[derive(Debug, Default)]
+struct Directions {
+    /// Gradient and direction.
+    vectors: Option<[Buffer; 2]>,
+    recorded: HashMap<(usize, usize), Recording>,
+}
+
+/// Commands for the vectors of one descent.
+#[derive(Debug)]
+struct Commands {
+    /// Here and there, each a point and its gradient.
+    vectors: [Buffer; 4],
+    /// For each slot: the step becomes its pair; then the new products.
+    advance: Vec<[Recording; 2]>,
+}
+
+impl GpuPairs {
+    fn memory(&self) -> usize {
+        self.s.len()
+    }
+
+    /// Index of the gradient among all vectors, which is their number less one.
+    fn last(&self) -> usize {
+        2 * self.memory()
+    }
+
+    fn product(&self, a: usize, b: usize) -> f64 {
+        self.gram[a * (self.last() + 1) + b]
+    }
+
+    fn set_product(&mut self, a: usize, b: usize, value: f64) {
+        let width = self.last() + 1;
+        self.gram[a * width + b] = value;
+        self.gram[b * width + a] = value;
+    }
+
+    /// Slot of a pair by age, the oldest first.
+    fn slot(&self, age: usize) -> usize {
+        (self.oldest + age) % self.memory()
+    }
+
+    /// Every s and y, and the gradient.
+    fn all<'a>(&'a self, gradient: &'a Buffer) -> Vec<&'a Buffer> {
+        let pairs = self.s.iter().zip(&self.y).flat_map(|(s, y)| [s.buffer(), y.buffer()]);
+        pairs.chain([gradient]).collect()
+    }
+
+    /// Adds the products of everything with s and y of a slot and the gradient.
+    fn multiply(
+        &self,
+        slot: usize,
+        gradient: &Buffer,
+        into: &mut Recording,
+    ) -> Result<(), GpuError> {
+        let device = self.s[0].device();
+        let others = [self.s[slot].buffer(), self.y[slot].buffer(), gradient];
+        self.products.record(device, &self.all(gradient), &others, 0, into)?;
+        self.products.finish(device, (&self.staging, 0), into)
+    }
+
+    /// Runs commands that end in products, and keeps these.
+    fn take_products(&mut self, slot: usize, commands: &[&Recording]) -> Result<(), GpuError> {
+        let device = self.s[0].device().clone();
+        device.submit_all(commands.iter().copied());
+        let mut out = vec![0.0; NEW * (self.last() + 1)];
+        device.read(&self.staging, &mut out)?;
+        let own = [2 * slot, 2 * slot + 1, self.last()];
+        for (a, row) in out.chunks_exact(NEW).enumerate() {
+            for (&b, &value) in own.iter().zip(row) {
+                self.set_product(a, b, f64::from(value));
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot that the next pair takes; a full memory gives its oldest away.
+    fn next_slot(&mut self) -> usize {
+        if self.count == self.memory() {
+            self.oldest = self.slot(1);
+            self.count -= 1;
+        }
+        self.slot(self.count)
+    }
+
+    /// Counts the pair of the next slot in, if it has curvature.
+    fn count_in(&mut self, slot: usize) {
+        let (s, y) = (2 * slot, 2 * slot + 1);
+        if has_curvature(self.product(s, y), self.product(y, y)) {
+            self.count += 1;
+        }
+    }
+
+    fn commands(&self, vectors: [&GpuVector; 4]) -> Result<Commands, GpuError> {
+        let device = self.s[0].device();
+        let [x, gradient, trial, trial_gradient] = vectors.map(GpuVector::buffer);
+        let advance = |slot: usize| -> Result<[Recording; 2], GpuError> {
+            let numbers = vectors[0].len();
+            let (s, y) = (self.s[slot].buffer(), self.y[slot].buffer());
+            let job = Job {
+                kernel: "advance",
+                entry: "forward",
+                sizes: vec![("numbers", numbers)],
+                buffers: vec![trial, trial_gradient, x, gradient, s, y],
+                invocations: numbers,
+            };
+            let (mut step, mut products) = (Recording::default(), Recording::default());
+            record(device, &[job], &mut step)?;
+            self.multiply(slot, gradient, &mut products)?;
+            Ok([step, products])
+        };
+        Ok(Commands {
+            vectors: [x, gradient, trial, trial_gradient].map(Clone::clone),
+            advance: (0..self.memory()).map(advance).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn try_advance(
+        &mut self,
+        here: At<'_, GpuVector>,
+        there: At<'_, GpuVector>,
+    ) -> Result<(), GpuError> {
+        let vectors = [&*here.x, &*here.gradient, &*there.x, &*there.gradient];
+        let same = |own: &[Buffer; 4]| own.iter().zip(vectors).all(|(a, b)| a.is(b.buffer()));
+        let commands = match self.commands.take().filter(|c| same(&c.vectors)) {
+            Some(commands) => commands,
+            None => self.commands(vectors)?,
+        };
+        let slot = self.next_slot();
+        let [step, products] = &commands.advance[slot];
+        let taken = self.take_products(slot, &[step, products]);
+        self.commands = Some(commands);
+        taken?;
+        self.knows_gradient = true;
+        self.count_in(slot);
+        Ok(())
+    }
+
+    /// The coefficients of −H·gradient, in the order of all vectors (Nocedal & Wright
+    /// 2006, Algorithm 7.4, on products alone).
+    fn coefficients(&self) -> Vec<f64> {
+        let last = self.last();
+        let mut c = vec![0.0; last + 1];
+        c[last] = -1.0;
+        let along = |c: &[f64], vector: usize| -> f64 {
+            c.iter().enumerate().map(|(i, c)| c * self.product(vector, i)).sum()
+        };
+        let mut alphas = Vec::with_capacity(self.count);
+        for age in (0..self.count).rev() {
+            let (s, y) = (2 * self.slot(age), 2 * self.slot(age) + 1);
+            let alpha = along(&c, s) / self.product(s, y);
+            c[y] -= alpha;
+            alphas.push(alpha);
+        }
+        if self.count > 0 {
+            let newest = 2 * self.slot(self.count - 1);
+            let scale = self.product(newest, newest + 1) / self.product(newest + 1, newest + 1);
+            c.iter_mut().for_each(|c| *c *= scale);
+        }
+        for (age, alpha) in alphas.into_iter().rev().enumerate() {
+            let (s, y) = (2 * self.slot(age), 2 * self.slot(age) + 1);
+            let beta = along(&c, y) / self.product(s, y);
+            c[s] += alpha - beta;
+        }
+        c
+    }
+
+    fn try_aim(
+        &mut self,
+        gradient: &GpuVector,
+        direction: &mut GpuVector,
+    ) -> Result<Aim, GpuError> {
+        let last = self.last();
+        if !self.knows_gradient {
+            let mut products = Recording::default();
+            let slot = self.slot(0);
+            self.multiply(slot, gradient.buffer(), &mut products)?;
+            self.take_products(slot, &[&products])?;
+            self.knows_gradient = true;
+        }
+        let c = self.coefficients();
+        // The oldest pair first, wherever it lies: a resumed descent adds in this order.
+        let ages: Vec<usize> = (0..self.count).map(|age| self.slot(age)).collect();
+        let order = ages.iter().flat_map(|slot| [2 * slot, 2 * slot + 1]).chain([last]);
+        let sorted: Vec<f32> = order.map(|i| c[i] as f32).collect();
+        let device = direction.device().clone();
+        device.write(&self.coefficients, 0, &sorted);
+        let ends = [gradient.buffer(), direction.buffer()];
+        let same = |own: &[Buffer; 2]| own.iter().zip(ends).all(|(a, b)| a.is(b));
+        if !self.directions.vectors.as_ref().is_some_and(same) {
+            let vectors = Some(ends.map(Clone::clone));
+            self.directions = Directions { vectors, recorded: HashMap::new() };
+        }
+        let key = (self.oldest, self.count);
+        if !self.directions.recorded.contains_key(&key) {
+            let pairs = ages.iter().flat_map(|&k| [self.s[k].buffer(), self.y[k].buffer()]);
+            let vectors: Vec<&Buffer> = pairs.chain([gradient.buffer()]).collect();
+            let mut recording = Recording::default();
+            combine(&device, &self.coefficients, &vectors, direction, &mut recording)?;
+            self.directions.recorded.insert(key, recording);
+        }
+        device.submit(&self.directions.recorded[&key]);
+        let slope = c.iter().enumerate().map(|(i, c)| c * self.product(last, i)).sum();
+        Ok(Aim { norm: self.product(last, last).sqrt(), slope })
+    }
+}
+
+impl Pairs<GpuVector> for GpuPairs {
+    fn new(memory: usize, like: &GpuVector) -> Result<Self, LbfgsError> {
+        let memory = memory.max(1);
+        let (device, numbers) = (like.device(), like.len());
+        let vectors = || (0..memory).map(|_| like.zeros_like()).collect::<Result<Vec<_>, _>>();
+        let all = 2 * memory + 1;
+        let products = Products::new(device, numbers, NEW * all).map_err(out_of_reach)?;
+        let storage = device.storage("coefficients", all).map_err(out_of_reach);
+        Ok(Self {
+            oldest: 0,
+            count: 0,
+            s: vectors()?,
+            y: vectors()?,
+            gram: vec![0.0; all * all],
+            knows_gradient: false,
+            products,
+            staging: device.staging("products", NEW * all).map_err(out_of_reach)?,
+            coefficients: storage?,
+            commands: None,
+            directions: Directions::default(),
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    fn aim(&mut self, gradient: &GpuVector, direction: &mut GpuVector) -> Result<Aim, Failure> {
+        self.try_aim(gradient, direction).map_err(failure)
+    }
+
+    fn advance(
+        &mut self,
+        here: At<'_, GpuVector>,
+        there: At<'_, GpuVector>,
+    ) -> Result<(), Failure> {
+        self.try_advance(here, there).map_err(failure)
+    }
+
+    fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
+        let save = |slot: usize| {
+            let (s, y) = (self.s[slot].numbers()?, self.y[slot].numbers()?);
+            Ok((s, y, 1.0 / self.product(2 * slot, 2 * slot + 1)))
+        };
+        (0..self.count).map(|age| save(self.slot(age))).collect()
+    }
+
+    fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError> {
+        (self.oldest, self.count, self.knows_gradient) = (0, 0, false);
+        // Products with a gradient come when there is one.
+        let nothing = self.s[0].zeros_like()?;
+        for (s, y, _) in pairs.iter().rev().take(self.memory()).rev() {
+            let slot = self.next_slot();
+            (self.s[slot], self.y[slot]) = (self.s[slot].like(s)?, self.y[slot].like(y)?);
+            let mut products = Recording::default();
+            self.multiply(slot, nothing.buffer(), &mut products).map_err(out_of_reach)?;
+            self.take_products(slot, &[&products]).map_err(out_of_reach)?;
+            self.count_in(slot);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! Runs of the program's own kernels on known buffers, recorded in order.
+
+use super::GpuError;
+use super::compile::{UNIFORM_STRIDE, access};
+use skyscat_gpu::{Access, Bound, Buffer, Device, Entry, Recording};
+
+/// A run of an entry point of `shaders/wgsl`.
+#[derive(Clone, Debug)]
+pub(super) struct Job<'a> {
+    pub(super) kernel: &'static str,
+    pub(super) entry: &'static str,
+    /// Members of its uniform struct, in order; padding is left out.
+    pub(super) sizes: Vec<(&'static str, usize)>,
+    /// Its bindings after the uniform, in order.
+    pub(super) buffers: Vec<&'a Buffer>,
+    pub(super) invocations: usize,
+}
+
+/// Records runs in order; their uniforms are one buffer.
+///
+/// # Panics
+/// If a run does not fit its WGSL.
+pub(super) fn record(
+    device: &Device,
+    jobs: &[Job<'_>],
+    into: &mut Recording,
+) -> Result<(), GpuError> {
+    let mut words = Vec::new();
+    for job in jobs {
+        let end = words.len() + UNIFORM_STRIDE;
+        words.extend(job.sizes.iter().map(|&(_, n)| u32::try_from(n).expect("below 2³²")));
+        words.resize(end, 0);
+    }
+    let uniforms = device.uniforms("sizes", &words)?;
+    for (at, job) in jobs.iter().enumerate() {
+        let kernel = skyscat_shaders::kernel(job.kernel).expect("a kernel of this crate");
+        let names = kernel.uniforms.iter().filter(|name| !name.starts_with("padding"));
+        assert!(names.eq(job.sizes.iter().map(|(name, _)| name)), "sizes of {}", job.kernel);
+        let accesses: Vec<Access> = kernel.bindings.iter().map(|a| access(*a)).collect();
+        let entry = Entry {
+            kernel: kernel.name,
+            source: kernel.source,
+            name: job.entry,
+            bindings: &accesses,
+        };
+        let pipeline = device.pipeline(&entry)?;
+        let range = Some((at * UNIFORM_STRIDE, UNIFORM_STRIDE));
+        let mut bindings = vec![Bound { buffer: &uniforms, range }];
+        bindings.extend(job.buffers.iter().map(|&buffer| Bound::from(buffer)));
+        into.dispatch(device.dispatch(&pipeline, &bindings, job.invocations as u64)?);
+    }
+    Ok(())
+}

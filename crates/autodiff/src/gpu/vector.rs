@@ -1,0 +1,249 @@
+//! Vectors of a descent on a device, and their products.
+
+use super::job::{Job, record};
+use super::{GpuError, GpuPairs};
+use crate::{Failure, LbfgsError, Vector};
+use skyscat_gpu::{Buffer, Device, DeviceError, Recording};
+use std::sync::Arc;
+
+/// A vector of variables on a device, in f32.
+///
+/// If the device fails, products are NaN and vectors keep what they had: the next
+/// evaluation then says what happened.
+#[derive(Debug)]
+pub struct GpuVector {
+    device: Arc<Device>,
+    buffer: Buffer,
+    numbers: usize,
+}
+
+impl GpuVector {
+    /// A vector of these numbers.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if it does not fit on the device.
+    pub fn new(device: &Arc<Device>, numbers: &[f32]) -> Result<Self, DeviceError> {
+        let vector = Self::zeros(device, numbers.len())?;
+        device.write(&vector.buffer, 0, numbers);
+        Ok(vector)
+    }
+
+    pub(super) fn zeros(device: &Arc<Device>, numbers: usize) -> Result<Self, DeviceError> {
+        let buffer = device.storage("vector", numbers)?;
+        Ok(Self { device: device.clone(), buffer, numbers })
+    }
+
+    pub(super) fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+
+    pub(super) fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.numbers
+    }
+
+    fn try_dot(&self, other: &Self) -> Result<f64, GpuError> {
+        let products = Products::new(&self.device, self.numbers, 1)?;
+        let staging = self.device.staging("product", 1)?;
+        let mut recording = Recording::default();
+        products.record(&self.device, &[&self.buffer], &[&other.buffer], 0, &mut recording)?;
+        products.finish(&self.device, (&staging, 0), &mut recording)?;
+        self.device.submit(&recording);
+        let mut out = [0.0];
+        self.device.read(&staging, &mut out)?;
+        Ok(f64::from(out[0]))
+    }
+
+    fn try_sum(&self, x: &Self, a: f64, y: &Self) -> Result<(), GpuError> {
+        let coefficients = self.device.table("coefficients", &[1.0, a as f32])?;
+        let mut recording = Recording::default();
+        let vectors = [&x.buffer, &y.buffer];
+        combine(&self.device, &coefficients, &vectors, self, &mut recording)?;
+        self.device.submit(&recording);
+        Ok(())
+    }
+}
+
+impl Vector for GpuVector {
+    type Pairs = GpuPairs;
+
+    fn zeros_like(&self) -> Result<Self, LbfgsError> {
+        Self::zeros(&self.device, self.numbers).map_err(out_of_reach)
+    }
+
+    fn like(&self, numbers: &[f64]) -> Result<Self, LbfgsError> {
+        let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
+        Self::new(&self.device, &narrow).map_err(out_of_reach)
+    }
+
+    fn numbers(&self) -> Result<Vec<f64>, LbfgsError> {
+        let mut out = vec![0.0; self.numbers];
+        let mut read = || -> Result<(), DeviceError> {
+            let staging = self.device.staging("vector", self.numbers)?;
+            let mut recording = Recording::default();
+            recording.copy((&self.buffer, 0), (&staging, 0), self.numbers);
+            self.device.submit(&recording);
+            self.device.read(&staging, &mut out)
+        };
+        read().map_err(out_of_reach)?;
+        Ok(out.into_iter().map(f64::from).collect())
+    }
+
+    fn dot(&self, other: &Self) -> f64 {
+        self.try_dot(other).unwrap_or(f64::NAN)
+    }
+
+    /// # Panics
+    /// If `x` or `y` is this vector.
+    fn set_sum(&mut self, x: &Self, a: f64, y: &Self) {
+        // A device that failed says so at the next evaluation.
+        let _ = self.try_sum(x, a, y);
+    }
+}
+
+/// What an error of the device is to a descent.
+pub(super) fn failure(error: GpuError) -> Failure {
+    let lost = matches!(error, GpuError::Device(DeviceError::Lost { .. }));
+    Failure { reason: error.to_string(), lost }
+}
+
+/// The same, for vectors.
+pub(super) fn out_of_reach(error: impl Into<GpuError>) -> LbfgsError {
+    LbfgsError::Vectors(failure(error.into()))
+}
+
+/// Vectors of one run of `combine.wgsl`.
+const COMBINED: usize = 6;
+
+/// Adds destination ← Σ coefficient·vector to a recording.
+pub(super) fn combine(
+    device: &Device,
+    coefficients: &Buffer,
+    vectors: &[&Buffer],
+    destination: &GpuVector,
+    into: &mut Recording,
+) -> Result<(), GpuError> {
+    let jobs: Vec<Job<'_>> = (vectors.chunks(COMBINED).enumerate())
+        .map(|(run, vectors)| {
+            let first = run * COMBINED;
+            let mut buffers = vec![coefficients];
+            buffers.extend((0..COMBINED).map(|i| *vectors.get(i).unwrap_or(&vectors[0])));
+            buffers.push(&destination.buffer);
+            let sizes = [destination.numbers, vectors.len(), first, usize::from(run > 0)];
+            let names = ["numbers", "vectors", "first", "adds"];
+            Job {
+                kernel: "combine",
+                entry: "forward",
+                sizes: names.into_iter().zip(sizes).collect(),
+                buffers,
+                invocations: destination.numbers,
+            }
+        })
+        .collect();
+    record(device, &jobs, into)
+}
+
+/// Vectors and others of one run of `gram.wgsl`, and its most parts.
+const VECTORS: usize = 4;
+const OTHERS: usize = 3;
+const PARTS: usize = 256;
+
+/// Scalar products of vectors of one length, with a place for each.
+#[derive(Debug)]
+pub(super) struct Products {
+    numbers: usize,
+    chunk: usize,
+    parts: usize,
+    count: usize,
+    partials: Buffer,
+}
+
+impl Products {
+    pub(super) fn new(device: &Device, numbers: usize, count: usize) -> Result<Self, GpuError> {
+        let chunk = Self::chunk(numbers);
+        let parts = numbers.div_ceil(chunk).max(1);
+        let partials = device.storage("parts of products", Self::length(numbers, count))?;
+        Ok(Self { numbers, chunk, parts, count, partials })
+    }
+
+    /// 32-bit numbers that the partial sums of so many products take.
+    pub(super) fn length(numbers: usize, count: usize) -> usize {
+        (numbers.div_ceil(Self::chunk(numbers)).max(1) + 1) * count
+    }
+
+    fn chunk(numbers: usize) -> usize {
+        numbers.div_ceil(PARTS).next_multiple_of(64).max(1024)
+    }
+
+    /// Adds the products of each vector with all others, from place `first` on.
+    pub(super) fn record(
+        &self,
+        device: &Device,
+        vectors: &[&Buffer],
+        others: &[&Buffer],
+        first: usize,
+        into: &mut Recording,
+    ) -> Result<(), GpuError> {
+        assert!(others.len() <= OTHERS, "vectors of one run");
+        let jobs: Vec<Job<'_>> = (vectors.chunks(VECTORS).enumerate())
+            .map(|(run, vectors)| {
+                let first = first + run * VECTORS * others.len();
+                let mut buffers: Vec<&Buffer> =
+                    (0..VECTORS).map(|i| *vectors.get(i).unwrap_or(&vectors[0])).collect();
+                buffers.extend((0..OTHERS).map(|i| *others.get(i).unwrap_or(&others[0])));
+                buffers.push(&self.partials);
+                let sizes = [
+                    ("numbers", self.numbers),
+                    ("chunk", self.chunk),
+                    ("parts", self.parts),
+                    ("vectors", vectors.len()),
+                    ("others", others.len()),
+                    ("first", first),
+                    ("products", self.count),
+                ];
+                Job {
+                    kernel: "gram",
+                    entry: "parts",
+                    sizes: sizes.to_vec(),
+                    buffers,
+                    invocations: 64 * self.parts,
+                }
+            })
+            .collect();
+        record(device, &jobs, into)
+    }
+
+    /// Adds the last sums, and a copy of all products.
+    pub(super) fn finish(
+        &self,
+        device: &Device,
+        to: (&Buffer, usize),
+        into: &mut Recording,
+    ) -> Result<(), GpuError> {
+        let unused = device.storage("unused", 4)?;
+        let mut buffers = vec![&unused; VECTORS + OTHERS];
+        buffers.push(&self.partials);
+        let sizes = [
+            ("numbers", self.numbers),
+            ("chunk", self.chunk),
+            ("parts", self.parts),
+            ("vectors", 0),
+            ("others", 0),
+            ("first", 0),
+            ("products", self.count),
+        ];
+        let job = Job {
+            kernel: "gram",
+            entry: "finish",
+            sizes: sizes.to_vec(),
+            buffers,
+            invocations: 64 * self.count,
+        };
+        record(device, &[job], into)?;
+        into.copy((&self.partials, self.parts * self.count), to, self.count);
+        Ok(())
+    }
+}
