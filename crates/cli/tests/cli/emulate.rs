@@ -36,6 +36,7 @@ fn a_cube_comes_with_its_companions_and_does_not_depend_on_threads() {
     let batch = &report["batches"][1];
     assert_eq!((&batch["iterations"], &report["seed"]), (&4.into(), &3.into()));
     assert!(batch["blocks"]["QxU_S4"].as_f64().unwrap() > 0.0);
+    assert!(batch["stop"].as_str().unwrap().contains("iterations"), "{batch}");
     assert!(!bench.path("a.npy.partial").exists());
     // The effective settings are enough to do it again.
     bench.good("emulate --config a.npy.toml --output d.npy");

@@ -95,6 +95,13 @@ fn shards_that_do_not_make_a_job_are_refused() {
     let job = CUBE.0;
     let shard = |more: &str| bench.good(&format!("emulate {job} --output o.npy --quiet {more}"));
     (1..=3).for_each(|k| drop(shard(&format!("--shard {k}/3"))));
+    // A shard tells by itself how its batches went.
+    let report: serde_json::Value =
+        serde_json::from_slice(&bench.bytes("o.npy.shard-1-of-3/report.json")).unwrap();
+    let batches = report["batches"].as_array().unwrap();
+    let stops = batches.iter().map(|b| (b["number"].as_u64(), b["stop"].is_string()));
+    assert_eq!(stops.collect::<Vec<_>>(), [(Some(0), true), (Some(3), true)]);
+    assert!(bench.path("o.npy.shard-1-of-3/history.csv").is_file());
     let parts =
         |k: &[usize]| -> String { k.iter().map(|k| format!(" o.npy.shard-{k}-of-3")).collect() };
     let merge = |shards: &str, words: &[&str]| {
