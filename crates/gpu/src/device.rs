@@ -62,6 +62,10 @@ struct Fault {
 /// Invocations of a workgroup of every kernel.
 const WORKGROUP: u64 = 64;
 
+/// How often and how long a failure waits to be told of a loss: a fifth of a second.
+const LOSS_POLLS: usize = 40;
+const LOSS_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// Name of a kernel and of its entry.
 type Key = (String, String);
 
@@ -285,16 +289,21 @@ impl Device {
     }
 
     /// A failure for this reason; if the device is gone, that is the reason.
+    ///
+    /// A loss is told when the queue is empty, maybe by another thread, and errors that
+    /// follow from it come before: so this waits a little for it.
     pub(crate) fn failed(&self, reason: String) -> DeviceError {
         let adapter = self.name();
-        // A loss is told to those who ask, and an error may come before it.
-        let _ = self.device.poll(wgpu::PollType::Poll);
-        match &*self.fault.lock().expect("no holder panics") {
-            Some(Fault { reason, lost: true }) => {
-                DeviceError::Lost { adapter, reason: reason.clone() }
+        for _ in 0..LOSS_POLLS {
+            let _ = self.device.poll(wgpu::PollType::Poll);
+            if let Some(Fault { reason, lost: true }) =
+                &*self.fault.lock().expect("no holder panics")
+            {
+                return DeviceError::Lost { adapter, reason: reason.clone() };
             }
-            _ => DeviceError::Failed { adapter, reason },
+            std::thread::sleep(LOSS_PAUSE);
         }
+        DeviceError::Failed { adapter, reason }
     }
 }
 

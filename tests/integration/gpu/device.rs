@@ -1,6 +1,6 @@
 //! Adapters, buffers, dispatches and their refusals.
 
-use super::device;
+use super::{choice, device};
 use skyscat_gpu::{Access, Bound, Choice, Device, DeviceError, Entry, Recording, adapters};
 
 const DOUBLE: &str = "
@@ -66,4 +66,35 @@ fn a_missing_adapter_is_a_typed_error_that_lists_what_there_is() {
     let names: Vec<String> = adapters().into_iter().map(|a| a.name).collect();
     let asked = "gpu:no such card".to_owned();
     assert_eq!(error, DeviceError::NoAdapter { asked, known: names });
+}
+
+#[test]
+fn a_lost_device_is_lost_to_every_thread() {
+    if device("lost to all").is_none() {
+        return;
+    }
+    let own = Device::open(&choice()).unwrap();
+    // Copies until something fails.
+    let fail = || {
+        let (source, staging) =
+            (own.storage("source", 1 << 16).unwrap(), own.staging("staging", 1 << 16).unwrap());
+        let mut recording = Recording::default();
+        recording.copy((&source, 0), (&staging, 0), 1 << 16);
+        let mut out = vec![0.0; 1 << 16];
+        loop {
+            own.submit(&recording);
+            if let Err(error) = own.read(&staging, &mut out) {
+                return error;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(fail)).collect();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        own.lose();
+        for thread in threads {
+            let error = thread.join().unwrap();
+            assert!(matches!(error, DeviceError::Lost { .. }), "{error}");
+        }
+    });
 }
