@@ -230,7 +230,8 @@ mod tests {
         let estimates = r#"{"mean":{"point_estimate":2000.0,"standard_error":10.0}}"#;
         std::fs::write(new.join("estimates.json"), estimates).unwrap();
         let found = criterion(folder.path(), SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(found, [Measured { id: "a/b".to_owned(), mean: 2e-6, error: 1e-8 }]);
+        let (mean, error) = (1e-9 * 2000.0, 1e-9 * 10.0);
+        assert_eq!(found, [Measured { id: "a/b".to_owned(), mean, error }]);
         let later = SystemTime::now() + std::time::Duration::from_secs(60);
         assert_eq!(criterion(folder.path(), later).unwrap(), []);
     }
