@@ -49,7 +49,7 @@ impl Pattern {
 ///
 /// Pixels that a rotation by quarter turns about the poles carries into each other have
 /// the same weights, but for which orientation is which; those may stand once in the
-/// table ([`Stencil::turned`]), in a quarter of the memory.
+/// table, in a quarter of the memory.
 #[derive(Debug)]
 pub struct Stencil {
     pub(crate) forward: Pattern,
