@@ -17,12 +17,11 @@ use std::sync::Arc;
 
 const MAPS: usize = 10;
 
-/// An operator, what it takes, and the degree in which it is homogeneous.
+/// An operator, and what it takes: homogeneous of degree 1 or 2, or a sum of such.
 struct Case {
     name: String,
     operator: Arc<dyn Operator>,
     inputs: Vec<Shape>,
-    degree: f64,
 }
 
 fn graph(case: &Case) -> Arc<Graph> {
@@ -39,7 +38,7 @@ fn time<T: Precision>(c: &mut Criterion, case: &Case, par: &Par, ceilings: Ceili
     };
     let (mut values, mut both) = (compile(Purpose::Values), compile(Purpose::Gradient));
     let x = variables(&both);
-    check_homogeneous(&mut both, &x, case.degree);
+    check_homogeneous(&mut both, &x);
     let mut gradient = vec![T::default(); x.len()];
     let id = |way: &str| format!("{}/{way}/{}", case.name, T::NAME);
     let forward: Floor = values.floor();
@@ -86,7 +85,6 @@ fn covariances(nside: Nside) -> impl Iterator<Item = Case> {
             name: format!("covariance/scale{scales}"),
             operator: Arc::new(operator),
             inputs: bands.chain(moduli).collect(),
-            degree: 2.0,
         }
     })
 }
@@ -101,28 +99,26 @@ fn cases() -> Vec<Case> {
     let analysis = Analysis::new(nside, lmax, 2).expect("a full sky");
     let alm = Shape::complex((lmax + 1) * (lmax + 2) / 2, 2);
     let (real, complex) = (Shape::real(pixels, 1), Shape::complex(pixels, 4));
-    let case = |name: &str, operator: Arc<dyn Operator>, inputs: Vec<Shape>, degree| Case {
+    let moduli = Shape::real(pixels, 4);
+    let case = |name: &str, operator: Arc<dyn Operator>, inputs: Vec<Shape>| Case {
         name: name.to_owned(),
         operator,
         inputs,
-        degree,
     };
     let shift = Affine::new(vec![1.5; pixels], vec![0.0; pixels]);
     let mut list = vec![
-        case("affine", Arc::new(shift), vec![real], 1.0),
-        case("convolve", Arc::new(Convolve::new(stencil)), vec![real], 1.0),
-        case("gather", Arc::new(Gather::new(down)), vec![Shape::real(pixels, 4)], 1.0),
-        case("modulus", Arc::new(Modulus::exact()), vec![complex], 1.0),
-        case("conjugate-product", Arc::new(ConjugateProduct), vec![complex; 2], 2.0),
-        case("mean-square", Arc::new(MaskedMean::of_squares(masks.clone())), vec![complex], 2.0),
-        case("mean", Arc::new(MaskedMean::of_values(masks)), vec![complex], 1.0),
-        case("analysis", Arc::new(analysis), vec![Shape::real(pixels, 2)], 1.0),
+        case("affine", Arc::new(shift), vec![real]),
+        case("convolve", Arc::new(Convolve::new(stencil)), vec![real]),
+        case("gather", Arc::new(Gather::new(down)), vec![moduli]),
+        case("modulus", Arc::new(Modulus::exact()), vec![complex]),
+        case("conjugate-product", Arc::new(ConjugateProduct), vec![complex; 2]),
+        case("mean-square", Arc::new(MaskedMean::of_squares(masks.clone())), vec![moduli]),
+        case("mean", Arc::new(MaskedMean::of_values(masks)), vec![complex]),
+        case("analysis", Arc::new(analysis), vec![Shape::real(pixels, 2)]),
     ];
-    for (name, power, degree) in
-        [("spectra/p1", SpectrumPower::One, 1.0), ("spectra/p2", SpectrumPower::Two, 2.0)]
-    {
+    for (name, power) in [("spectra/p1", SpectrumPower::One), ("spectra/p2", SpectrumPower::Two)] {
         let spectra = SpectraOperator::new(lmax, power);
-        list.push(case(name, Arc::new(spectra), vec![alm], degree));
+        list.push(case(name, Arc::new(spectra), vec![alm]));
     }
     list.extend(covariances(nside));
     list
