@@ -28,6 +28,7 @@ fn graph(case: &Case) -> Arc<Graph> {
     let mut graph = Graph::new();
     let inputs: Vec<_> = case.inputs.iter().map(|&shape| graph.input(shape)).collect();
     let out = graph.apply_shared(case.operator.clone(), &inputs).expect("shapes fit");
+    graph.output("out", out);
     graph.term(Weighted, &[out], 1.0);
     Arc::new(graph)
 }
