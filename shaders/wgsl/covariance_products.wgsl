@@ -1,6 +1,6 @@
 // Covariances of the fields of one group: sums of products, a tree over parts, pairs.
 //
-// Twin of `crates/wavelet/src/operators/covariance/products.rs`: rows of a part are
+// Twin of `crates/wavelet/src/operators/covariance/sums.rs`: rows of a part are
 // summed in order with the same fused multiply-adds, and parts by a fixed tree. Parts
 // have other lengths than on the CPU.
 //

@@ -1,6 +1,6 @@
 // The fields of one group: bands copied, moduli convolved and turned, and the pullbacks.
 //
-// Twin of `crates/wavelet/src/operators/covariance/second.rs`: the entries of a row are
+// Twin of `crates/wavelet/src/operators/covariance/fill.rs`: the entries of a row are
 // summed in the same order with fused multiply-adds. The pullback gathers over the
 // transposed table, where the CPU scatters.
 //

@@ -1,6 +1,6 @@
 // Gradients of the fields of one group from the cotangent of their covariances.
 //
-// Twin of `crates/wavelet/src/operators/covariance/spread.rs`:
+// Twin of `crates/wavelet/src/operators/covariance/linear.rs`:
 // dz = Σ_mask w (A z + b), where A holds the cotangents of the pairs and b what the
 // means add. Factors that are always zero are left out, otherwise sums have the same
 // order and the same fused multiply-adds.

@@ -119,8 +119,9 @@ pub struct JointPullback<'a, T> {
 /// The CPU kernels of an operator, written once for both precisions. It brings one of
 /// the two pullbacks, as [`Operator::joint`] says.
 pub trait Kernel: Send + Sync {
-    /// Scratch numbers needed by either pass.
-    fn scratch(&self, _inputs: &[Shape], _lanes: usize) -> usize {
+    /// Scratch numbers needed by either pass; asked in the pool of threads that the
+    /// passes run in.
+    fn scratch<T: Real>(&self, _inputs: &[Shape], _lanes: usize) -> usize {
         0
     }
     /// Computes the output.
@@ -137,8 +138,10 @@ pub trait Kernel: Send + Sync {
 
 /// The object-safe face of [`Kernel`]; implemented for every one.
 pub trait CpuKernel: Send + Sync {
-    /// [`Kernel::scratch`].
-    fn scratch_len(&self, inputs: &[Shape], lanes: usize) -> usize;
+    /// [`Kernel::scratch`] in f32.
+    fn scratch_f32(&self, inputs: &[Shape], lanes: usize) -> usize;
+    /// [`Kernel::scratch`] in f64.
+    fn scratch_f64(&self, inputs: &[Shape], lanes: usize) -> usize;
     /// [`Kernel::forward`] in f32.
     fn forward_f32(&self, call: Forward<'_, f32>);
     /// [`Kernel::forward`] in f64.
@@ -158,8 +161,11 @@ pub trait CpuKernel: Send + Sync {
 }
 
 impl<K: Kernel> CpuKernel for K {
-    fn scratch_len(&self, inputs: &[Shape], lanes: usize) -> usize {
-        self.scratch(inputs, lanes)
+    fn scratch_f32(&self, inputs: &[Shape], lanes: usize) -> usize {
+        self.scratch::<f32>(inputs, lanes)
+    }
+    fn scratch_f64(&self, inputs: &[Shape], lanes: usize) -> usize {
+        self.scratch::<f64>(inputs, lanes)
     }
     fn forward_f32(&self, call: Forward<'_, f32>) {
         self.forward(call);
@@ -183,6 +189,8 @@ impl<K: Kernel> CpuKernel for K {
 
 /// A precision that a program can run in.
 pub trait Precision: Real {
+    /// Scratch numbers of a kernel.
+    fn scratch(kernel: &dyn CpuKernel, inputs: &[Shape], lanes: usize) -> usize;
     /// Runs a forward kernel.
     fn forward(kernel: &dyn CpuKernel, call: Forward<'_, Self>);
     /// Runs a pullback kernel.
@@ -192,6 +200,9 @@ pub trait Precision: Real {
 }
 
 impl Precision for f32 {
+    fn scratch(kernel: &dyn CpuKernel, inputs: &[Shape], lanes: usize) -> usize {
+        kernel.scratch_f32(inputs, lanes)
+    }
     fn forward(kernel: &dyn CpuKernel, call: Forward<'_, f32>) {
         kernel.forward_f32(call);
     }
@@ -204,6 +215,9 @@ impl Precision for f32 {
 }
 
 impl Precision for f64 {
+    fn scratch(kernel: &dyn CpuKernel, inputs: &[Shape], lanes: usize) -> usize {
+        kernel.scratch_f64(inputs, lanes)
+    }
     fn forward(kernel: &dyn CpuKernel, call: Forward<'_, f64>) {
         kernel.forward_f64(call);
     }

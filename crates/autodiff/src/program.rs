@@ -73,9 +73,10 @@ impl<T: Precision> Program<T> {
         let buffers = plan.buffers.iter().map(|&n| vec![T::default(); n * lanes]).collect();
         let scratch_len = graph.nodes.iter().filter_map(|node| {
             let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
-            node.operator.as_ref().map(|op| op.cpu().scratch_len(&shapes, lanes))
+            node.operator.as_ref().map(|op| T::scratch(op.cpu(), &shapes, lanes))
         });
-        let scratch = vec![T::default(); scratch_len.max().unwrap_or(0)];
+        let scratch_len = par.install(|| scratch_len.max().unwrap_or(0));
+        let scratch = vec![T::default(); scratch_len];
         let stats: Vec<Vec<f64>> = graph
             .terms
             .iter()

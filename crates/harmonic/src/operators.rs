@@ -120,7 +120,10 @@ impl Operator for Analysis {
 }
 
 impl CpuKernel for Analysis {
-    fn scratch_len(&self, _inputs: &[Shape], _lanes: usize) -> usize {
+    fn scratch_f32(&self, _inputs: &[Shape], _lanes: usize) -> usize {
+        0
+    }
+    fn scratch_f64(&self, _inputs: &[Shape], _lanes: usize) -> usize {
         0
     }
     fn forward_f32(&self, call: Forward<'_, f32>) {

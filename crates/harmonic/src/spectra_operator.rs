@@ -198,7 +198,7 @@ impl Operator for SpectraOperator {
 }
 
 impl Kernel for SpectraOperator {
-    fn scratch(&self, inputs: &[Shape], lanes: usize) -> usize {
+    fn scratch<T: Real>(&self, inputs: &[Shape], lanes: usize) -> usize {
         let components: usize = inputs.iter().map(|s| s.channels).sum();
         (self.modes.lmax() + 1) * Self::pairs(components).len() * lanes
     }

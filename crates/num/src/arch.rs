@@ -4,20 +4,57 @@ use crate::Real;
 use pulp::{Arch, WithSimd};
 
 /// Runs a kernel on rows of `lanes` numbers, with the widest registers of this machine
-/// that such a row is a whole number of.
+/// that such a row is a whole number of. A kernel that treats all channels of a row alike
+/// may give the length of the whole row.
 ///
-/// Every lane is computed as in any other register, so that a map's bits depend neither
-/// on the registers nor on how many maps there are.
+/// Every lane is computed as in any other register, so that a map's bits do not depend on
+/// which are taken.
 ///
 /// # Panics
 /// If `lanes` is not a multiple of [`Real::LANES`].
 pub fn dispatch<T: Real, K: WithSimd>(lanes: usize, kernel: K) -> K::Output {
     assert!(lanes.is_multiple_of(T::LANES), "{lanes} lanes of {}", T::NAME);
     #[cfg(target_arch = "x86_64")]
-    if !lanes.is_multiple_of(2 * T::LANES)
+    if !lanes.is_multiple_of(4 * T::LANES)
         && let Some(simd) = pulp::x86::V3::try_new()
     {
-        return pulp::Simd::vectorize(simd, kernel);
+        return match lanes.is_multiple_of(2 * T::LANES) {
+            true => pulp::Simd::vectorize(simd, kernel),
+            false => pulp::Simd::vectorize(simd, Short(simd, kernel)),
+        };
     }
     Arch::new().dispatch(kernel)
+}
+
+/// Runs a kernel with the widest registers of this machine, [`widest`] lanes each.
+pub fn dispatch_widest<K: WithSimd>(kernel: K) -> K::Output {
+    Arch::new().dispatch(kernel)
+}
+
+/// Lanes of the registers that [`dispatch_widest`] takes: a power of two, 16 at most.
+pub fn widest<T: Real>() -> usize {
+    struct Lanes<T>(std::marker::PhantomData<T>);
+    impl<T: Real> WithSimd for Lanes<T> {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _simd: S) -> usize {
+            size_of::<T::Reg<S>>() / size_of::<T>()
+        }
+    }
+    dispatch_widest(Lanes::<T>(std::marker::PhantomData))
+}
+
+/// A kernel on half the registers of AVX2 (`vectorize` of pulp's own type takes whole ones).
+#[cfg(target_arch = "x86_64")]
+struct Short<K>(pulp::x86::V3, K);
+
+#[cfg(target_arch = "x86_64")]
+impl<K: WithSimd> WithSimd for Short<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _whole: S) -> K::Output {
+        self.1.with_simd(pulp::x86::V3_128b(self.0))
+    }
 }

@@ -34,7 +34,7 @@ pub trait Real:
     + AddAssign
     + 'static
 {
-    /// Maps are padded to a multiple of this: 32 bytes, one AVX2 register. Wider
+    /// Maps are padded to a multiple of this: 16 bytes, a register of NEON or SSE. Wider
     /// registers are used where a row is a whole number of them.
     const LANES: usize;
     /// "f32" or "f64".
@@ -152,7 +152,7 @@ macro_rules! real {
 
 real!(
     f32,
-    8,
+    4,
     "f32",
     f32s,
     as_simd_f32s,
@@ -171,7 +171,7 @@ real!(
 );
 real!(
     f64,
-    4,
+    2,
     "f64",
     f64s,
     as_simd_f64s,

@@ -1,6 +1,7 @@
 //! Descent: L-BFGS with a strong-Wolfe line search, on argmin's framework.
 
 mod descent;
+mod gram;
 mod lbfgs;
 mod pairs;
 mod vector;

@@ -1,9 +1,9 @@
 //! What L-BFGS remembers: pairs of differences, and the direction that follows.
 
-use super::vector::{axpy, scale};
+use super::gram::Gram;
+use super::vector::{combine, products};
 use super::{Failure, LbfgsError, Vector};
 use skyscat_num::Real;
-use std::collections::VecDeque;
 use std::fmt::Debug;
 
 /// A pair (s, y) on the host, and 1/⟨s, y⟩.
@@ -71,75 +71,105 @@ pub(crate) fn has_curvature(sy: f64, yy: f64) -> bool {
     sy > f64::EPSILON * yy
 }
 
-/// Pairs on the host; the direction by the two-loop recursion (Nocedal & Wright 2006,
-/// Algorithm 7.4).
+/// Pairs on the host; the direction by their Gram matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostPairs<T> {
-    memory: usize,
-    list: VecDeque<(Vec<T>, Vec<T>, f64)>,
-    spare: Vec<(Vec<T>, Vec<T>)>,
+    gram: Gram,
+    /// s and y of each slot; empty until it is used.
+    vectors: Vec<Vec<T>>,
+}
+
+impl<T: Real> HostPairs<T> {
+    /// Computes the products of the pairs, of a slot, and of the gradient with the vectors
+    /// of this slot and the gradient.
+    fn multiply(&mut self, slot: usize, gradient: &[T]) {
+        let last = self.gram.gradient();
+        let own = [2 * slot, 2 * slot + 1, last];
+        let pairs = self.gram.slots().filter(|k| *k != slot).flat_map(|k| [2 * k, 2 * k + 1]);
+        let all: Vec<usize> = pairs.chain(own).collect();
+        let vector = |at: usize| if at == last { gradient } else { &self.vectors[at] };
+        let with = own.map(|at| vector(at));
+        let found = products(&all.iter().map(|&at| vector(at)).collect::<Vec<_>>(), with);
+        for (&a, row) in all.iter().zip(found.chunks_exact(own.len())) {
+            own.iter().zip(row).for_each(|(&b, &value)| self.gram.set_product(a, b, value));
+        }
+    }
+
+    /// Makes room for vectors of a length in a slot.
+    fn make_room(&mut self, slot: usize, numbers: usize) {
+        for vector in &mut self.vectors[2 * slot..2 * slot + 2] {
+            vector.resize(numbers, T::default());
+        }
+    }
 }
 
 impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
     fn new(memory: usize, _like: &Vec<T>) -> Result<Self, LbfgsError> {
-        Ok(Self { memory: memory.max(1), list: VecDeque::new(), spare: Vec::new() })
+        let gram = Gram::new(memory);
+        Ok(Self { vectors: vec![Vec::new(); gram.gradient()], gram })
     }
 
     fn len(&self) -> usize {
-        self.list.len()
+        self.gram.len()
     }
 
     fn clear(&mut self) {
-        self.list.clear();
+        self.gram.clear();
     }
 
     fn aim(&mut self, gradient: &Vec<T>, direction: &mut Vec<T>) -> Result<Aim, Failure> {
-        // −gradient, as gradient − 2·gradient.
-        direction.set_sum(gradient, -2.0, gradient);
-        let mut alphas = Vec::with_capacity(self.list.len());
-        for (s, y, rho) in self.list.iter().rev() {
-            let alpha = rho * s.dot(direction);
-            axpy(direction, -alpha, y);
-            alphas.push(alpha);
+        if !self.gram.knows_gradient {
+            let slot = self.gram.slot(0);
+            self.make_room(slot, gradient.len());
+            self.multiply(slot, gradient);
+            self.gram.knows_gradient = true;
         }
-        if let Some((_, y, rho)) = self.list.back() {
-            scale(direction, 1.0 / (rho * y.dot(y)));
-        }
-        for ((s, y, rho), alpha) in self.list.iter().zip(alphas.into_iter().rev()) {
-            let beta = rho * y.dot(direction);
-            axpy(direction, alpha - beta, s);
-        }
-        Ok(Aim { norm: gradient.dot(gradient).sqrt(), slope: direction.dot(gradient) })
+        let c = self.gram.coefficients();
+        let last = self.gram.gradient();
+        let pairs = self.gram.slots().flat_map(|k| [2 * k, 2 * k + 1]);
+        let terms: Vec<_> = pairs
+            .map(|at| (T::from_f64(c[at]), &*self.vectors[at]))
+            .chain([(T::from_f64(c[last]), &**gradient)])
+            .collect();
+        combine(&terms, direction);
+        let norm = self.gram.product(last, last).sqrt();
+        Ok(Aim { norm, slope: self.gram.slope(&c) })
     }
 
     fn advance(&mut self, here: At<'_, Vec<T>>, there: At<'_, Vec<T>>) -> Result<(), Failure> {
-        let (mut s, mut y) = if self.list.len() >= self.memory {
-            let (s, y, _) = self.list.pop_front().expect("memory is not empty");
-            (s, y)
-        } else {
-            let zeros = || vec![T::default(); here.x.len()];
-            self.spare.pop().unwrap_or_else(|| (zeros(), zeros()))
-        };
-        s.set_sum(there.x, -1.0, here.x);
-        y.set_sum(there.gradient, -1.0, here.gradient);
-        let (sy, yy) = (s.dot(&y), y.dot(&y));
-        match has_curvature(sy, yy) {
-            true => self.list.push_back((s, y, 1.0 / sy)),
-            false => self.spare.push((s, y)),
-        }
+        let slot = self.gram.next_slot();
+        self.make_room(slot, here.x.len());
+        self.vectors[2 * slot].set_sum(there.x, -1.0, here.x);
+        self.vectors[2 * slot + 1].set_sum(there.gradient, -1.0, here.gradient);
         std::mem::swap(here.x, there.x);
         std::mem::swap(here.gradient, there.gradient);
+        self.multiply(slot, here.gradient);
+        self.gram.knows_gradient = true;
+        self.gram.count_in(slot);
         Ok(())
     }
 
     fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
-        let save = |(s, y, rho): &(Vec<T>, Vec<T>, f64)| Ok((s.numbers()?, y.numbers()?, *rho));
-        self.list.iter().map(save).collect()
+        let save = |slot: usize| {
+            let (s, y) = (self.vectors[2 * slot].numbers()?, self.vectors[2 * slot + 1].numbers()?);
+            Ok((s, y, 1.0 / self.gram.product(2 * slot, 2 * slot + 1)))
+        };
+        self.gram.slots().map(save).collect()
     }
 
     fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError> {
-        let narrow = |x: &[f64]| -> Vec<T> { x.iter().map(|&x| T::from_f64(x)).collect() };
-        self.list = pairs.iter().map(|(s, y, rho)| (narrow(s), narrow(y), *rho)).collect();
+        let memory = self.gram.memory();
+        self.gram = Gram::new(memory);
+        for (s, y, _) in &pairs[pairs.len().saturating_sub(memory)..] {
+            let slot = self.gram.next_slot();
+            for (at, numbers) in [s, y].into_iter().enumerate() {
+                self.vectors[2 * slot + at] = numbers.iter().map(|&x| T::from_f64(x)).collect();
+            }
+            // Products with a gradient come when there is one.
+            let nothing = vec![T::default(); s.len()];
+            self.multiply(slot, &nothing);
+            self.gram.count_in(slot);
+        }
         Ok(())
     }
 }

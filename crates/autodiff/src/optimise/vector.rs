@@ -2,7 +2,7 @@
 
 use super::{HostPairs, LbfgsError, Pairs};
 use rayon::prelude::*;
-use skyscat_num::{Arch, Real, Simd, WithSimd, tree_sum};
+use skyscat_num::{Real, Simd, WithSimd, dispatch_widest, tree_sum};
 
 /// A vector of variables, on the host or a device.
 pub trait Vector: Sized {
@@ -30,41 +30,88 @@ pub trait Vector: Sized {
 }
 
 /// Numbers a chunk of a parallel vector operation.
-const CHUNK: usize = 1 << 13;
+const CHUNK: usize = 1 << 11;
 
-struct Dot<'a, T>(&'a [T], &'a [T]);
+/// Sums of a product that grow side by side.
+const LANES: usize = 16;
 
-impl<T: Real> WithSimd for Dot<'_, T> {
-    type Output = f64;
+/// Products of each vector with `N` others, over one chunk, `[vector][other]`.
+struct Products<'a, T, const N: usize> {
+    vectors: &'a [&'a [T]],
+    others: [&'a [T]; N],
+    range: std::ops::Range<usize>,
+    out: &'a mut [f64],
+}
+
+impl<T: Real, const N: usize> WithSimd for Products<'_, T, N> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
-        let mut lanes = [0.0f64; 32];
-        let (a, b) = (self.0.chunks_exact(32), self.1.chunks_exact(32));
-        let tail: f64 =
-            a.remainder().iter().zip(b.remainder()).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
-        for (a, b) in a.zip(b) {
-            for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-                *lane += a.to_f64() * b.to_f64();
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let others = self.others.map(|other| &other[self.range.clone()]);
+        for (vector, out) in self.vectors.iter().zip(self.out.chunks_exact_mut(N)) {
+            let vector = &vector[self.range.clone()];
+            let (blocks, rest) = vector.as_chunks::<LANES>();
+            let mut sums = [[0.0f64; LANES]; N];
+            for (at, v) in blocks.iter().enumerate() {
+                for (sum, other) in sums.iter_mut().zip(others) {
+                    let other: &[T; LANES] = other[at * LANES..].first_chunk().expect("a block");
+                    for ((sum, v), other) in sum.iter_mut().zip(v).zip(other) {
+                        *sum += v.to_f64() * other.to_f64();
+                    }
+                }
+            }
+            for ((out, mut sum), other) in out.iter_mut().zip(sums).zip(others) {
+                let other = &other[blocks.len() * LANES..];
+                let tail: f64 = rest.iter().zip(other).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
+                tree_sum(&mut sum, LANES);
+                *out = sum[0] + tail;
             }
         }
-        tree_sum(&mut lanes, 32);
-        lanes[0] + tail
     }
 }
 
-/// y += a·x.
-pub(super) fn axpy<T: Real>(y: &mut [T], a: f64, x: &[T]) {
-    let a = T::from_f64(a);
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
+/// ⟨v, o⟩ of each vector with each of the others, `[vector][other]`, with bits that do not
+/// depend on the thread count, nor on which of the two is the vector.
+pub(super) fn products<T: Real, const N: usize>(vectors: &[&[T]], others: [&[T]; N]) -> Vec<f64> {
+    let numbers = others.first().map_or(0, |other| other.len());
+    let (parts, each) = (numbers.div_ceil(CHUNK).max(1), vectors.len() * N);
+    let mut sums = vec![0.0; parts * each];
+    sums.par_chunks_mut(each.max(1)).enumerate().for_each(|(part, out)| {
+        let range = part * CHUNK..((part + 1) * CHUNK).min(numbers);
+        dispatch_widest(Products { vectors, others, range, out });
     });
+    tree_sum(&mut sums, parts);
+    sums.truncate(each);
+    sums
 }
 
-/// y ← a·y.
-pub(super) fn scale<T: Real>(y: &mut [T], a: f64) {
-    let a = T::from_f64(a);
-    y.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y = a * *y));
+/// Σ a·v over some numbers of each vector.
+struct Combine<'a, T> {
+    terms: &'a [(T, &'a [T])],
+    first: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Combine<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        self.out.fill(T::default());
+        // Vectors in turn, a piece at a time: the piece of the sum stays in the cache.
+        for (a, vector) in self.terms {
+            let vector = &vector[self.first..][..self.out.len()];
+            self.out.iter_mut().zip(vector).for_each(|(out, &v)| *out += *a * v);
+        }
+    }
+}
+
+/// out ← Σ a·v, in the order of the terms.
+pub(super) fn combine<T: Real>(terms: &[(T, &[T])], out: &mut [T]) {
+    out.par_chunks_mut(CHUNK).enumerate().for_each(|(part, out)| {
+        dispatch_widest(Combine { terms, first: part * CHUNK, out });
+    });
 }
 
 impl<T: Real> Vector for Vec<T> {
@@ -83,17 +130,7 @@ impl<T: Real> Vector for Vec<T> {
     }
 
     fn dot(&self, other: &Self) -> f64 {
-        let mut partials: Vec<f64> = self
-            .par_chunks(CHUNK)
-            .zip(other.par_chunks(CHUNK))
-            .map(|(a, b)| Arch::new().dispatch(Dot(a, b)))
-            .collect();
-        let parts = partials.len();
-        if parts == 0 {
-            return 0.0;
-        }
-        tree_sum(&mut partials, parts);
-        partials[0]
+        products(&[self.as_slice()], [other.as_slice()])[0]
     }
 
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self) {

@@ -69,7 +69,7 @@ impl Kernel for Gather {
         let x = call.inputs[0];
         let (pattern, weights) = (&self.matrix.forward, self.matrix.weights.get::<T>());
         for_rows(call.output, x.stride(), |first, rows| {
-            dispatch::<T, _>(x.lanes, Rows { pattern, weights, x, first, rows, add: false });
+            dispatch::<T, _>(x.stride(), Rows { pattern, weights, x, first, rows, add: false });
         });
     }
 
@@ -77,7 +77,7 @@ impl Kernel for Gather {
         let x = call.cotangent;
         let (pattern, weights) = (&self.matrix.backward, self.matrix.backward_weights.get::<T>());
         for_rows(call.gradient, x.stride(), |first, rows| {
-            dispatch::<T, _>(x.lanes, Rows { pattern, weights, x, first, rows, add: true });
+            dispatch::<T, _>(x.stride(), Rows { pattern, weights, x, first, rows, add: true });
         });
     }
 }

@@ -101,7 +101,7 @@ impl Operator for MaskedMean {
 }
 
 impl Kernel for MaskedMean {
-    fn scratch(&self, inputs: &[Shape], lanes: usize) -> usize {
+    fn scratch<T: Real>(&self, inputs: &[Shape], lanes: usize) -> usize {
         let rows = inputs[0].rows;
         rows.div_ceil(chunk_rows(rows)) * self.masks.masks * inputs[0].width() * lanes
     }
@@ -118,7 +118,7 @@ impl Kernel for MaskedMean {
             let count = chunk.min(x.shape.rows - first);
             let data = &x.data[first * stride..][..count * stride];
             let weights = &self.masks.weights.get::<T>()[first * self.masks.masks..];
-            dispatch::<T, _>(x.lanes, Sums { data, weights, stride, sums, power: self.power });
+            dispatch::<T, _>(stride, Sums { data, weights, stride, sums, power: self.power });
         });
         tree_sum(partials, parts);
         call.output.copy_from_slice(&partials[..block]);
@@ -129,7 +129,7 @@ impl Kernel for MaskedMean {
         let (g, power) = (call.cotangent.data, self.power);
         let weights = self.masks.weights.get::<T>();
         for_rows(call.gradient, x.stride(), |first, rows| {
-            dispatch::<T, _>(x.lanes, Spread { weights, g, x, first, rows, power });
+            dispatch::<T, _>(x.stride(), Spread { weights, g, x, first, rows, power });
         });
     }
 }

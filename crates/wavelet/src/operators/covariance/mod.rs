@@ -1,12 +1,14 @@
 //! All covariances of one scale: moduli are convolved, paired and forgotten, block by
 //! block, so that no convolved modulus is ever stored.
 
+mod factors;
+mod fill;
 mod gpu;
 mod kernel;
 mod layout;
-mod products;
-mod second;
-mod spread;
+mod linear;
+mod packing;
+mod sums;
 
 use crate::stencil::{Masks, Stencil};
 use crate::{RotationTable, WaveletError};

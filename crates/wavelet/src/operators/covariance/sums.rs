@@ -1,0 +1,205 @@
+//! Forward: sums of products over the pixels of one block, and the output from them.
+
+use super::Covariance;
+use super::layout::{Pair, Tile};
+use super::packing::{Chunk, Packing};
+use skyscat_num::{Real, Simd, WithSimd};
+
+/// Adds Σ w X Y* of every tile, `[mask][group][chunk][product][re, im][lane]`, and behind
+/// those of each chunk Σ w Z of every slot.
+pub(super) struct Sums<'a, T> {
+    pub(super) op: &'a Covariance,
+    pub(super) packing: Packing,
+    pub(super) pixels: usize,
+    pub(super) z: &'a [T],
+    pub(super) weights: &'a [T],
+    pub(super) sums: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Sums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { op, packing, pixels, z, weights, sums } = self;
+        let (groups, masks, width) = (op.groups(), op.masks.masks, packing.width);
+        let per_group = sums.len() / (groups * masks);
+        let per_chunk = per_group / packing.count();
+        let register = 2 * op.layout.slots * width;
+        for (group, z) in z.chunks_exact(z.len() / groups).enumerate() {
+            for (mask, weights) in weights.chunks_exact(weights.len() / masks).enumerate() {
+                let sums = &mut sums[(mask * groups + group) * per_group..][..per_group];
+                let chunks = packing.chunks(pixels).zip(sums.chunks_exact_mut(per_chunk));
+                for (Chunk { register: first, registers, .. }, sums) in chunks {
+                    let z = &z[first * register..][..registers * register];
+                    let weights = &weights[first * width..][..registers * width];
+                    Fields { op, z, weights }.sum::<S>(simd, T::regs_mut::<S>(sums));
+                }
+            }
+        }
+    }
+}
+
+/// The fields of a group and chunk at a block of pixels, and the pixels' weights.
+struct Fields<'a, T> {
+    op: &'a Covariance,
+    z: &'a [T],
+    weights: &'a [T],
+}
+
+impl<T: Real> Fields<'_, T> {
+    #[inline(always)]
+    fn sum<S: Simd>(&self, simd: S, sums: &mut [T::Reg<S>]) {
+        let layout = &self.op.layout;
+        let (products, means) = sums.split_at_mut(2 * layout.products);
+        for tile in &layout.tiles {
+            let sums = &mut *products;
+            match (tile.nx, tile.ny) {
+                (4, 2) if S::REGISTER_COUNT < 32 => {
+                    self.tile::<S, 2, 2>(simd, (tile, 0), sums);
+                    self.tile::<S, 2, 2>(simd, (tile, 2), sums);
+                }
+                (4, 2) => self.tile::<S, 4, 2>(simd, (tile, 0), sums),
+                (2, 2) => self.tile::<S, 2, 2>(simd, (tile, 0), sums),
+                (1, 2) => self.tile::<S, 1, 2>(simd, (tile, 0), sums),
+                (4, _) => self.tile::<S, 4, 1>(simd, (tile, 0), sums),
+                (2, _) => self.tile::<S, 2, 1>(simd, (tile, 0), sums),
+                _ => self.tile::<S, 1, 1>(simd, (tile, 0), sums),
+            }
+        }
+        if !self.op.config.centred {
+            return;
+        }
+        let (fours, rest) = means.as_chunks_mut::<4>();
+        let odd = 4 * fours.len();
+        fours.iter_mut().enumerate().for_each(|(i, means)| self.means(simd, 4 * i, means));
+        let (twos, _) = rest.as_chunks_mut::<2>();
+        twos.iter_mut().enumerate().for_each(|(i, means)| self.means(simd, odd + 2 * i, means));
+    }
+
+    /// Means of `N` neighbouring numbers of a register's row.
+    #[inline(always)]
+    fn means<S: Simd, const N: usize>(&self, simd: S, first: usize, means: &mut [T::Reg<S>; N]) {
+        let mut sum = *means;
+        let z = T::regs::<S>(self.z).chunks_exact(2 * self.op.layout.slots);
+        for (z, &w) in z.zip(T::regs::<S>(self.weights)) {
+            for (sum, &z) in sum.iter_mut().zip(&z[first..][..N]) {
+                *sum = T::mul_add(simd, w, z, *sum);
+            }
+        }
+        *means = sum;
+    }
+
+    /// `NX`×`NY` products of a tile, from the given column of it on.
+    #[inline(always)]
+    fn tile<S: Simd, const NX: usize, const NY: usize>(
+        &self,
+        simd: S,
+        (tile, from): (&Tile, usize),
+        sums: &mut [T::Reg<S>],
+    ) {
+        let (sums, _) = sums.as_chunks_mut::<2>();
+        let sums = &mut sums[tile.first..][..tile.nx * tile.ny];
+        let zero = T::splat(simd, T::default());
+        let mut sum = [[[zero; 2]; NX]; NY];
+        for (sum, stored) in sum.iter_mut().zip(sums.chunks_exact(tile.nx)) {
+            *sum = *stored[from..].first_chunk().expect("a tile's columns");
+        }
+        let (z, _) = T::regs::<S>(self.z).as_chunks::<2>();
+        for (z, &w) in z.chunks_exact(self.op.layout.slots).zip(T::regs::<S>(self.weights)) {
+            let xs: &[_; NX] = z[tile.x + from..].first_chunk().expect("a tile's slots");
+            let ys: &[_; NY] = z[tile.y..].first_chunk().expect("a tile's slots");
+            for (sum, [yr, yi]) in sum.iter_mut().zip(ys) {
+                let (yr, yi) = (T::vmul(simd, w, *yr), T::vmul(simd, w, *yi));
+                for (sum, &[xr, xi]) in sum.iter_mut().zip(xs) {
+                    sum[0] = T::mul_add(simd, xr, yr, sum[0]);
+                    sum[0] = T::mul_add(simd, xi, yi, sum[0]);
+                    sum[1] = T::mul_add(simd, xi, yr, sum[1]);
+                    sum[1] = T::neg_mul_add(simd, xr, yi, sum[1]);
+                }
+            }
+        }
+        for (sum, stored) in sum.iter().zip(sums.chunks_exact_mut(tile.nx)) {
+            stored[from..][..NX].copy_from_slice(sum);
+        }
+    }
+}
+
+/// The output from the sums: lanes of one map added up, pairs picked from the products,
+/// means taken off.
+pub(super) struct Finish<'a, T> {
+    pub(super) op: &'a Covariance,
+    pub(super) packing: Packing,
+    pub(super) sums: &'a [T],
+    /// Sums of one group, `[product or slot][re, im][map]`.
+    pub(super) folded: &'a mut [T],
+    pub(super) output: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Finish<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { op, packing, sums, folded, output } = self;
+        let (groups, masks) = (op.groups(), op.masks.masks);
+        let row = output.len() / masks;
+        for (at, sums) in sums.chunks_exact(sums.len() / (groups * masks)).enumerate() {
+            let (mask, group) = (at / groups, at % groups);
+            fold(packing, sums, folded);
+            let out = &mut output[mask * row..][..row];
+            finish(op, group, packing.lanes, folded, out);
+        }
+    }
+}
+
+/// Adds up the lanes of each map.
+#[inline(always)]
+fn fold<T: Real>(packing: Packing, sums: &[T], folded: &mut [T]) {
+    folded.fill(T::default());
+    let per_chunk = sums.len() / packing.count();
+    for (chunk, sums) in packing.chunks(1).zip(sums.chunks_exact(per_chunk)) {
+        let rows = folded.chunks_exact_mut(packing.lanes);
+        for (row, register) in rows.zip(sums.chunks_exact(packing.width)) {
+            let row = &mut row[chunk.first..][..chunk.maps];
+            for pixel in register.chunks_exact(chunk.maps) {
+                row.iter_mut().zip(pixel).for_each(|(sum, &x)| *sum += x);
+            }
+        }
+    }
+}
+
+/// The output channels of a group.
+#[inline(always)]
+fn finish<T: Real>(op: &Covariance, group: usize, lanes: usize, folded: &[T], out: &mut [T]) {
+    let number = |at: usize| folded[2 * at * lanes..][..2 * lanes].split_at(lanes);
+    let mean = |slot: usize| number(op.layout.products + slot);
+    let slots = |pair: &Pair| {
+        let pair = *pair;
+        (0..pair.len()).map(move |c| {
+            let channel = pair.first + group * pair.len() + c;
+            (channel, pair.x.first + c % pair.x.len, pair.y.first + c / pair.x.len)
+        })
+    };
+    let channels = op.layout.pairs.iter().flat_map(slots);
+    for ((channel, x, y), &(product, conjugate)) in channels.zip(&op.layout.picks) {
+        let (re, im) = out[2 * channel * lanes..][..2 * lanes].split_at_mut(lanes);
+        let from = number(product);
+        re.copy_from_slice(from.0);
+        for (im, &from) in im.iter_mut().zip(from.1) {
+            *im = if conjugate { -from } else { from };
+        }
+        if op.config.centred {
+            let ((xr, xi), (yr, yi)) = (mean(x), mean(y));
+            for lane in 0..lanes {
+                re[lane] = re[lane] - xr[lane] * yr[lane] - xi[lane] * yi[lane];
+                im[lane] = im[lane] - xi[lane] * yr[lane] + xr[lane] * yi[lane];
+            }
+        }
+    }
+    if op.config.centred {
+        let means = &folded[2 * op.layout.products * lanes..];
+        let first = 2 * (op.pair_channels() + group * op.layout.slots) * lanes;
+        out[first..][..means.len()].copy_from_slice(means);
+    }
+}
