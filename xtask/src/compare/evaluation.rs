@@ -37,7 +37,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let simulate = ["simulate", "--count", &count, "--seed", "1", "--overwrite", "--output"];
     succeed(Command::new(&skyscat).args(simulate).arg(&maps))?;
     say::line("                       | before the descent |  a step  | ratio of steps");
-    let ours = [own(&skyscat, &maps, "f64", args)?, own(&skyscat, &maps, "f32", args)?];
+    let ours = || -> Result<[Side; 2]> {
+        Ok([own(&skyscat, &maps, "f64", args)?, own(&skyscat, &maps, "f32", args)?])
+    };
+    let before = ours()?;
     let rival = answer(
         Command::new(&args.python)
             .arg(RIVAL)
@@ -52,7 +55,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         before: number("setup_s")? + number("tracing_s")?,
         step: number("step_s")?,
     };
-    for side in ours.iter().chain([&theirs]) {
+    // The rival traces for many minutes: ours once more, right after its steps.
+    let after = ours()?;
+    for side in before.iter().chain([&theirs]).chain(&after) {
         say::line(&row(side, theirs.step));
     }
     Ok(ExitCode::SUCCESS)
