@@ -7,13 +7,15 @@
 // Layouts: vectors [number]; partials [part][product], and after the parts one row of
 // results [product]; product = first + vector·others + other.
 
-/// Sizes of one run.
+/// Sizes of one run, over one piece of the vectors.
 struct GramSizes {
-    /// Length of the vectors.
+    /// Length of the piece.
     numbers: u32,
     /// Numbers of a part, a multiple of 64.
     chunk: u32,
-    /// Parts, at most 256.
+    /// Parts before the piece.
+    before: u32,
+    /// Its parts, of at most 256 in all.
     parts: u32,
     /// Vectors of this run.
     vectors: u32,
@@ -23,8 +25,6 @@ struct GramSizes {
     first: u32,
     /// Products of all runs.
     products: u32,
-    /// Nothing.
-    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: GramSizes;
@@ -92,7 +92,8 @@ fn parts(
             }
             let total = added(lane, sum);
             if lane == 0u && part < sizes.parts {
-                partials[part * sizes.products + sizes.first + i * sizes.others + j] = total;
+                let row = (sizes.before + part) * sizes.products;
+                partials[row + sizes.first + i * sizes.others + j] = total;
             }
         }
     }

@@ -180,12 +180,16 @@ impl Emulator {
     /// What batches of `maps` maps take on a GPU, `groups` of them side by side.
     ///
     /// # Errors
-    /// As [`Emulator::program`].
+    /// As [`Emulator::gpu_program`].
     #[cfg(feature = "gpu")]
-    pub fn plan_on_gpu(&self, maps: usize, groups: usize) -> Result<GpuPlan, EmulatorError> {
+    pub fn plan_on_gpu(
+        &self,
+        (maps, groups): (usize, usize),
+        device: &skyscat_gpu::Device,
+    ) -> Result<GpuPlan, EmulatorError> {
         let target = (self.target() == TargetMode::Single).then_some(0);
         let graph = self.graph(BatchId { target, number: 0 })?;
-        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory)?)
+        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory, device)?)
     }
 
     /// Statistics and loss of a batch.

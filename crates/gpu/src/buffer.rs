@@ -1,6 +1,6 @@
 //! Memory of a device.
 
-use crate::{Device, DeviceError};
+use crate::{Bound, Device, DeviceError};
 
 /// A piece of a device's memory, in 32-bit numbers.
 #[derive(Clone, Debug)]
@@ -20,6 +20,11 @@ impl Buffer {
         4 * self.numbers as u64
     }
 
+    /// Some of its numbers as a binding; the first is a multiple of 64.
+    pub fn piece(&self, first: usize, count: usize) -> Bound<'_> {
+        Bound { buffer: self, range: Some((first, count)) }
+    }
+
     /// Whether both names stand for one piece of memory.
     pub fn is(&self, other: &Self) -> bool {
         self.inner == other.inner
@@ -33,6 +38,15 @@ impl Device {
     /// [`DeviceError::Limit`] if it is larger than a buffer, or than what a kernel
     /// may see of one.
     pub fn storage(&self, label: &str, numbers: usize) -> Result<Buffer, DeviceError> {
+        self.sees(label, numbers)?;
+        self.long(label, numbers)
+    }
+
+    /// The same, of which kernels see one piece at a time.
+    ///
+    /// # Errors
+    /// [`DeviceError::Limit`] if it is larger than a buffer.
+    pub fn long(&self, label: &str, numbers: usize) -> Result<Buffer, DeviceError> {
         let uses = wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_DST
             | wgpu::BufferUsages::COPY_SRC;
@@ -50,7 +64,7 @@ impl Device {
         let mut held: Vec<Buffer> = Vec::new();
         let mut fit = Ok(());
         for &n in &numbers {
-            match self.storage("a buffer that is needed", n) {
+            match self.long("a buffer that is needed", n) {
                 Ok(buffer) => held.push(buffer),
                 Err(error) => {
                     fit = Err(error);
@@ -76,6 +90,7 @@ impl Device {
     /// As [`Device::storage`].
     pub fn table<N: bytemuck::Pod>(&self, label: &str, data: &[N]) -> Result<Buffer, DeviceError> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
+        self.sees(label, bytes.len() / 4)?;
         let uses = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let buffer = self.buffer(label, bytes.len() / 4, uses)?;
         self.queue.write_buffer(&buffer.inner, 0, bytes);
@@ -142,13 +157,20 @@ impl Device {
         let numbers = numbers.max(4);
         let size = 4 * numbers as u64;
         self.within(label, size, self.adapter.allowed.buffer_bytes)?;
-        if usage.contains(wgpu::BufferUsages::STORAGE) {
-            self.within(label, size, self.adapter.allowed.binding_bytes)?;
-        }
         let settings =
             wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let inner = self.checked(|| self.device.create_buffer(&settings))?;
         Ok(Buffer { inner, numbers })
+    }
+
+    /// Whether a kernel may see so many numbers at once.
+    ///
+    /// # Errors
+    /// [`DeviceError::Limit`] if not.
+    pub fn sees(&self, label: &str, numbers: usize) -> Result<(), DeviceError> {
+        let allowed = self.adapter.allowed;
+        let allowed = allowed.binding_bytes.min(allowed.buffer_bytes);
+        self.within(label, 4 * numbers as u64, allowed)
     }
 
     fn within(&self, label: &str, given: u64, allowed: u64) -> Result<(), DeviceError> {

@@ -90,16 +90,15 @@ impl Device {
         Self::open_within(choice, u64::MAX)
     }
 
-    /// The same, with buffers of at most `most` bytes: what another adapter allows.
+    /// The same, with kernels that see at most `most` bytes of a buffer: what another
+    /// adapter allows.
     ///
     /// # Errors
     /// As [`Device::open`].
     pub fn open_within(choice: &Choice, most: u64) -> Result<Self, DeviceError> {
         let (mut adapter, raw) = choose(choice)?;
         let mut limits = raw.limits();
-        limits.max_buffer_size = limits.max_buffer_size.min(most);
         limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
-        adapter.allowed.buffer_bytes = limits.max_buffer_size;
         adapter.allowed.binding_bytes = limits.max_storage_buffer_binding_size;
         let needs = [
             ("storage buffers of a kernel", 8, adapter.allowed.storage_buffers),

@@ -2,7 +2,7 @@
 
 use super::GpuError;
 use super::compile::{UNIFORM_STRIDE, access};
-use skyscat_gpu::{Access, Bound, Buffer, Device, Entry, Recording};
+use skyscat_gpu::{Access, Bound, Device, Entry, Recording};
 
 /// A run of an entry point of `shaders/wgsl`.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Job<'a> {
     /// Members of its uniform struct, in order; padding is left out.
     pub(super) sizes: Vec<(&'static str, usize)>,
     /// Its bindings after the uniform, in order.
-    pub(super) buffers: Vec<&'a Buffer>,
+    pub(super) buffers: Vec<Bound<'a>>,
     pub(super) invocations: usize,
 }
 
@@ -44,9 +44,8 @@ pub(super) fn record(
             bindings: &accesses,
         };
         let pipeline = device.pipeline(&entry)?;
-        let range = Some((at * UNIFORM_STRIDE, UNIFORM_STRIDE));
-        let mut bindings = vec![Bound { buffer: &uniforms, range }];
-        bindings.extend(job.buffers.iter().map(|&buffer| Bound::from(buffer)));
+        let mut bindings = vec![uniforms.piece(at * UNIFORM_STRIDE, UNIFORM_STRIDE)];
+        bindings.extend(&job.buffers);
         into.dispatch(device.dispatch(&pipeline, &bindings, job.invocations as u64)?);
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::compile::Recorded;
 use super::{GpuError, GpuProgram};
 use crate::Floor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// What all calls of one operator in one direction take on a device.
@@ -37,6 +37,8 @@ impl GpuProgram {
         self.value_and_gradient(x, &mut vec![0.0; x.len()])?;
         let mut sums: BTreeMap<(&'static str, bool), GpuOperatorTime> = BTreeMap::new();
         let (mut last, maps) = (None, self.lanes.maps * self.lanes.groups);
+        // The parts of a step are calls, its work is counted once.
+        let mut seen = HashSet::new();
         let Recorded { forward, terms, backward } = &self.recorded;
         // Loss terms have no marks, but their gradients are what the way back begins with.
         for recording in [forward, terms, backward] {
@@ -56,6 +58,8 @@ impl GpuProgram {
                 sum.time += timing.time;
                 if last.replace(timing.mark) != Some(timing.mark) {
                     sum.calls += 1;
+                }
+                if seen.insert(timing.mark) {
                     sum.floor.add(step.floor(&self.graph, maps, size_of::<f32>()));
                 }
             }

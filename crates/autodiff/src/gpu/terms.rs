@@ -1,10 +1,11 @@
 //! Loss terms of a GPU program: their kernels, their sums, and who is not finite.
 
+use super::GpuError;
 use super::job::{Job, record};
-use super::{GpuError, Lanes};
+use super::lanes::Lanes;
 use crate::Graph;
 use crate::device::DeviceTerm;
-use skyscat_gpu::{Buffer, Device, Recording};
+use skyscat_gpu::{Bound, Buffer, Device, Recording};
 use std::sync::Arc;
 
 /// Rows of a part of a sum, as `total.wgsl` has them.
@@ -100,7 +101,9 @@ impl Terms {
                     kernel: self.kernels[t].0,
                     entry: "evaluate",
                     sizes: SIZES.into_iter().zip(sizes).collect(),
-                    buffers: vec![&buffers.columns[t], value, gradient, &buffers.contributions],
+                    buffers: [&buffers.columns[t], value, gradient, &buffers.contributions]
+                        .map(Bound::from)
+                        .to_vec(),
                     invocations: coefficients * lanes.groups,
                 });
                 first += coefficients;
@@ -112,7 +115,9 @@ impl Terms {
                     kernel: "total",
                     entry,
                     sizes: vec![("rows", rows), ("groups", groups), ("parts", parts), ("term", t)],
-                    buffers: vec![&buffers.contributions, &buffers.partials, &buffers.values],
+                    buffers: [&buffers.contributions, &buffers.partials, &buffers.values]
+                        .map(Bound::from)
+                        .to_vec(),
                     invocations: count,
                 });
             }
@@ -129,7 +134,7 @@ fn fits(term: &DeviceTerm) -> bool {
     })
 }
 
-/// What of a term is not finite: a statistic, given as read from the device, or its value.
+/// What of a term is not finite: a statistic, given as read from all parts, or its value.
 pub(super) fn culprit(
     graph: &Graph,
     term: usize,
@@ -139,9 +144,9 @@ pub(super) fn culprit(
 ) -> Result<String, GpuError> {
     for &node in &graph.terms[term].inputs {
         let padded = read(node.index())?;
-        let rows = padded.chunks_exact(lanes.all());
-        let mut numbers = rows.flat_map(|row| &row[group * lanes.stride..][..lanes.maps]);
-        if numbers.any(|x| !x.is_finite()) {
+        let rows = graph.shape(node).reals();
+        let mut places = (0..rows).flat_map(|row| lanes.places((rows, row), group));
+        if places.any(|at| !padded[at].is_finite()) {
             let operator = &graph.nodes[node.index()].operator;
             let name = operator.as_ref().map_or("input", |o| o.name());
             return Ok(format!("the result of operator {name} (node {})", node.index()));

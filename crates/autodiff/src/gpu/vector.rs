@@ -3,10 +3,12 @@
 use super::job::{Job, record};
 use super::{GpuError, GpuPairs};
 use crate::{Failure, LbfgsError, Vector};
-use skyscat_gpu::{Buffer, Device, DeviceError, Recording};
+use skyscat_gpu::{Bound, Buffer, Device, DeviceError, Recording};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// A vector of variables on a device, in f32.
+/// A vector of variables on a device, in f32. Kernels see as much of it at a time as the
+/// device allows, and products have the same bits for any such allowance.
 ///
 /// If the device fails, products are NaN and vectors keep what they had: the next
 /// evaluation then says what happened.
@@ -29,7 +31,7 @@ impl GpuVector {
     }
 
     pub(super) fn zeros(device: &Arc<Device>, numbers: usize) -> Result<Self, DeviceError> {
-        let buffer = device.storage("vector", numbers)?;
+        let buffer = device.long("vector", numbers)?;
         Ok(Self { device: device.clone(), buffer, numbers })
     }
 
@@ -43,6 +45,16 @@ impl GpuVector {
 
     pub(super) fn len(&self) -> usize {
         self.numbers
+    }
+
+    /// What of it a kernel sees, run after run.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
+        pieces(&self.device, self.numbers)
+    }
+
+    /// One of these as a binding.
+    pub(super) fn piece(&self, piece: &Range<usize>) -> Bound<'_> {
+        self.buffer.piece(piece.start, piece.len())
     }
 
     fn try_dot(&self, other: &Self) -> Result<f64, GpuError> {
@@ -119,31 +131,40 @@ pub(super) fn out_of_reach(error: impl Into<GpuError>) -> LbfgsError {
 const COMBINED: usize = 6;
 
 /// Adds destination ← Σ coefficient·vector to a recording.
-pub(super) fn combine(
+pub(super) fn combine<'a>(
     device: &Device,
-    coefficients: &Buffer,
-    vectors: &[&Buffer],
-    destination: &GpuVector,
+    coefficients: &'a Buffer,
+    vectors: &[&'a Buffer],
+    destination: &'a GpuVector,
     into: &mut Recording,
 ) -> Result<(), GpuError> {
-    let jobs: Vec<Job<'_>> = (vectors.chunks(COMBINED).enumerate())
-        .map(|(run, vectors)| {
-            let first = run * COMBINED;
-            let mut buffers = vec![coefficients];
-            buffers.extend((0..COMBINED).map(|i| *vectors.get(i).unwrap_or(&vectors[0])));
-            buffers.push(&destination.buffer);
-            let sizes = [destination.numbers, vectors.len(), first, usize::from(run > 0)];
+    let mut jobs = Vec::new();
+    for piece in destination.pieces() {
+        let see = |buffer: &'a Buffer| buffer.piece(piece.start, piece.len());
+        for (run, vectors) in vectors.chunks(COMBINED).enumerate() {
+            let mut buffers = vec![Bound::from(coefficients)];
+            buffers.extend((0..COMBINED).map(|i| see(vectors.get(i).unwrap_or(&vectors[0]))));
+            buffers.push(destination.piece(&piece));
+            let sizes = [piece.len(), vectors.len(), run * COMBINED, usize::from(run > 0)];
             let names = ["numbers", "vectors", "first", "adds"];
-            Job {
+            jobs.push(Job {
                 kernel: "combine",
                 entry: "forward",
                 sizes: names.into_iter().zip(sizes).collect(),
                 buffers,
-                invocations: destination.numbers,
-            }
-        })
-        .collect();
+                invocations: piece.len(),
+            });
+        }
+    }
     record(device, &jobs, into)
+}
+
+/// Pieces of a vector that kernels see, of whole parts of its products.
+pub(super) fn pieces(device: &Device, numbers: usize) -> impl Iterator<Item = Range<usize>> {
+    let chunk = Products::chunk(numbers);
+    let seen = usize::try_from(device.adapter().allowed.binding_bytes / 4).unwrap_or(usize::MAX);
+    let most = (seen / chunk).max(1).saturating_mul(chunk);
+    (0..numbers).step_by(most).map(move |start| start..numbers.min(start.saturating_add(most)))
 }
 
 /// Vectors and others of one run of `gram.wgsl`, and its most parts.
@@ -179,40 +200,43 @@ impl Products {
     }
 
     /// Adds the products of each vector with all others, from place `first` on.
-    pub(super) fn record(
-        &self,
+    pub(super) fn record<'a>(
+        &'a self,
         device: &Device,
-        vectors: &[&Buffer],
-        others: &[&Buffer],
+        vectors: &[&'a Buffer],
+        others: &[&'a Buffer],
         first: usize,
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         assert!(others.len() <= OTHERS, "vectors of one run");
-        let jobs: Vec<Job<'_>> = (vectors.chunks(VECTORS).enumerate())
-            .map(|(run, vectors)| {
-                let first = first + run * VECTORS * others.len();
-                let mut buffers: Vec<&Buffer> =
-                    (0..VECTORS).map(|i| *vectors.get(i).unwrap_or(&vectors[0])).collect();
-                buffers.extend((0..OTHERS).map(|i| *others.get(i).unwrap_or(&others[0])));
-                buffers.push(&self.partials);
+        let mut jobs = Vec::new();
+        for piece in pieces(device, self.numbers) {
+            let see = |buffer: &'a Buffer| buffer.piece(piece.start, piece.len());
+            let parts = piece.len().div_ceil(self.chunk);
+            for (run, vectors) in vectors.chunks(VECTORS).enumerate() {
+                let mut buffers: Vec<Bound<'_>> =
+                    (0..VECTORS).map(|i| see(vectors.get(i).unwrap_or(&vectors[0]))).collect();
+                buffers.extend((0..OTHERS).map(|i| see(others.get(i).unwrap_or(&others[0]))));
+                buffers.push((&self.partials).into());
                 let sizes = [
-                    ("numbers", self.numbers),
+                    ("numbers", piece.len()),
                     ("chunk", self.chunk),
-                    ("parts", self.parts),
+                    ("before", piece.start / self.chunk),
+                    ("parts", parts),
                     ("vectors", vectors.len()),
                     ("others", others.len()),
-                    ("first", first),
+                    ("first", first + run * VECTORS * others.len()),
                     ("products", self.count),
                 ];
-                Job {
+                jobs.push(Job {
                     kernel: "gram",
                     entry: "parts",
                     sizes: sizes.to_vec(),
                     buffers,
-                    invocations: 64 * self.parts,
-                }
-            })
-            .collect();
+                    invocations: 64 * parts,
+                });
+            }
+        }
         record(device, &jobs, into)
     }
 
@@ -224,11 +248,12 @@ impl Products {
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         let unused = device.storage("unused", 4)?;
-        let mut buffers = vec![&unused; VECTORS + OTHERS];
-        buffers.push(&self.partials);
+        let mut buffers = vec![Bound::from(&unused); VECTORS + OTHERS];
+        buffers.push((&self.partials).into());
         let sizes = [
             ("numbers", self.numbers),
             ("chunk", self.chunk),
+            ("before", 0),
             ("parts", self.parts),
             ("vectors", 0),
             ("others", 0),
