@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // To the accepted point: the differences to it become a pair, and it takes the place.
 //
 // Twin of `advance` in `crates/autodiff/src/optimise/pairs.rs`, which swaps where this
@@ -17,17 +19,10 @@ struct AdvanceSizes {
 @group(0) @binding(5) var<storage, read_write> s: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 // s = trial − point, y = their gradients' difference; point = trial, so the gradients.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let at = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let at = flat(invocation);
     if at >= sizes.numbers {
         return;
     }

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // a_ℓm of RING maps by quadrature with equal weights, and the pullback.
 //
 // Twin of `Analysis` in `crates/harmonic/src/operators.rs`. The CPU takes FFTs along
@@ -53,10 +55,6 @@ struct AnalysisSizes {
 @group(0) @binding(7) var<storage, read_write> rows: array<f32>;
 @group(0) @binding(8) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 // W and X of a mode on a ring.
 fn lambda(mode: u32, l: u32, m: u32, ring: u32) -> vec2<f32> {
     let north = (sizes.rings + 1u) / 2u;
@@ -85,11 +83,8 @@ fn combine(component: u32, w: vec2<f32>, own: vec2<f32>, other: vec2<f32>, sum: 
 
 // rows = Σ pixel · e^{−imφ} along a ring.
 @compute @workgroup_size(64)
-fn rings_forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn rings_forward(invocation: Invocation) {
+    let index = flat(invocation);
     let orders = sizes.lmax + 1u;
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
@@ -126,11 +121,8 @@ fn row(ring: u32, m: u32, component: u32, map: u32) -> vec2<f32> {
 
 // a_ℓm = weight · Σ λ · rows over rings: one complex number an invocation.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
     let mode = sizes.start + index / (sizes.maps * sizes.components);
@@ -157,11 +149,8 @@ fn coefficient(mode: u32, component: u32, map: u32) -> vec2<f32> {
 
 // rows = Σ λ · a_ℓm gradient over degrees.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
     let m = sizes.first + (index / (sizes.maps * sizes.components)) % sizes.orders;
@@ -186,11 +175,8 @@ fn pullback(
 
 // pixel gradient += weight · Σ_m Re(rows · e^{imφ}): one number an invocation.
 @compute @workgroup_size(64)
-fn rings_pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn rings_pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
     let pixel = index / (sizes.maps * sizes.components);

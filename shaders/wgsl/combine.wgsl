@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // A linear combination of up to six vectors, added to what is there or in its place.
 //
 // Twin of `set_sum` in `crates/autodiff/src/optimise/vector.rs`, for more vectors: one
@@ -25,10 +27,6 @@ struct CombineSizes {
 @group(0) @binding(7) var<storage, read> a5: array<f32>;
 @group(0) @binding(8) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 fn vector(which: u32, at: u32) -> f32 {
     switch which {
         case 0u: { return a0[at]; }
@@ -42,11 +40,8 @@ fn vector(which: u32, at: u32) -> f32 {
 
 // destination = [destination +] Σ coefficient·vector.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let at = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let at = flat(invocation);
     if at >= sizes.numbers {
         return;
     }

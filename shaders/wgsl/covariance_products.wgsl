@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Covariances of the fields of one group: sums of products, a tree over parts, pairs.
 //
 // Twin of `crates/wavelet/src/operators/covariance/products.rs`: rows of a part are
@@ -48,17 +50,10 @@ struct CovarianceProductsSizes {
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(6) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 // One sum of one part and mask: Σ w x y*, or Σ w x.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let sums = sizes.products + sizes.means;
     let map = index % sizes.maps;
     let which = (index / sizes.maps) % sums;
@@ -100,11 +95,8 @@ fn forward(
 
 // The parts added pairwise into the first: neighbours, then pairs of those.
 @compute @workgroup_size(64)
-fn tree(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn tree(invocation: Invocation) {
+    let index = flat(invocation);
     let block = 2u * sizes.masks * (sizes.products + sizes.means) * sizes.maps;
     if index >= block {
         return;
@@ -118,11 +110,8 @@ fn tree(
 
 // Channels of the result: products with the means taken off, then the means.
 @compute @workgroup_size(64)
-fn finish(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn finish(invocation: Invocation) {
+    let index = flat(invocation);
     let sums = sizes.products + sizes.means;
     let all = sizes.picked + sizes.means;
     let map = index % sizes.maps;

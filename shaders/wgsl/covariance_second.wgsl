@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // The fields of one group: bands copied, moduli convolved and turned, and the pullbacks.
 //
 // Twin of `crates/wavelet/src/operators/covariance/second.rs`: the entries of a row are
@@ -43,17 +45,10 @@ struct CovarianceSecondSizes {
 @group(0) @binding(7) var<storage, read> source: array<f32>;
 @group(0) @binding(8) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 // fields = band of this group.
 @compute @workgroup_size(64)
-fn bands(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn bands(invocation: Invocation) {
+    let index = flat(invocation);
     let width = 2u * sizes.maps;
     let pixel = index / width;
     if pixel >= sizes.pixels {
@@ -66,11 +61,8 @@ fn bands(
 
 // band gradient += fields gradient.
 @compute @workgroup_size(64)
-fn bands_pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn bands_pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let width = 2u * sizes.maps;
     let pixel = index / width;
     if pixel >= sizes.pixels {
@@ -96,11 +88,8 @@ fn convolved(pixel: u32, channel: u32, map: u32) -> vec2<f32> {
 
 // fields = modulus ⋆ wavelet, turned: one complex number an invocation.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let r = sizes.orientations;
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % r;
@@ -129,11 +118,8 @@ fn field(pixel: u32, channel: u32, map: u32) -> vec2<f32> {
 
 // modulus gradient += tableᵀ · fields gradient turned back: one number an invocation.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let r = sizes.orientations;
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % r;

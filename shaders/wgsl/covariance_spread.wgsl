@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Gradients of the fields of one group from the cotangent of their covariances.
 //
 // Twin of `crates/wavelet/src/operators/covariance/spread.rs`:
@@ -51,10 +53,6 @@ struct CovarianceSpreadSizes {
 @group(0) @binding(7) var<storage, read_write> packed: array<f32>;
 @group(0) @binding(8) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 // Where a link or, after the links, a slot stands in packed.
 fn place(mask: u32, which: u32, map: u32) -> u32 {
     return 2u * (mask * (sizes.links + sizes.slots) + which) * sizes.maps + map;
@@ -62,11 +60,8 @@ fn place(mask: u32, which: u32, map: u32) -> u32 {
 
 // The factor of every link: cotangents, some of them conjugated, added.
 @compute @workgroup_size(64)
-fn pack(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pack(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let link = (index / sizes.maps) % sizes.links;
     let mask = index / (sizes.maps * sizes.links);
@@ -93,11 +88,8 @@ fn pack(
 
 // The cotangent of every mean, less what centring takes off.
 @compute @workgroup_size(64)
-fn offset(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn offset(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let slot = (index / sizes.maps) % sizes.slots;
     let mask = index / (sizes.maps * sizes.slots);
@@ -127,11 +119,8 @@ fn offset(
 
 // The gradient of every field: one complex number an invocation.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let slot = (index / sizes.maps) % sizes.slots;
     let pixel = index / (sizes.maps * sizes.slots);

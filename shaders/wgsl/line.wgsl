@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // From a point and a direction to the variables of a program, and its gradient back.
 //
 // Twin of `set_sum` in `crates/autodiff/src/optimise/vector.rs`, and of the padding of
@@ -41,10 +43,6 @@ struct LineSizes {
 @group(0) @binding(4) var<storage, read_write> vector: array<f32>;
 @group(0) @binding(5) var<storage, read_write> padded: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 // Where a lane of a row stands in the piece: at or above its length if not there.
 fn place(row: u32, lane: u32) -> u32 {
     if lane >= sizes.maps {
@@ -56,11 +54,8 @@ fn place(row: u32, lane: u32) -> u32 {
 
 // vector = point + step·direction, and the same padded.
 @compute @workgroup_size(64)
-fn probe(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn probe(invocation: Invocation) {
+    let index = flat(invocation);
     let row = index / sizes.lanes;
     let lane = index % sizes.lanes;
     let at = place(row, lane);
@@ -74,11 +69,8 @@ fn probe(
 
 // vector = padded, without its padding.
 @compute @workgroup_size(64)
-fn gather(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn gather(invocation: Invocation) {
+    let index = flat(invocation);
     let row = index / sizes.lanes;
     let lane = index % sizes.lanes;
     let at = place(row, lane);

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // |z| of every complex number, or √(|z|² + ε²), and the pullback.
 //
 // Twin of `Modulus` in `crates/wavelet/src/operators/pointwise.rs`: same order
@@ -25,21 +27,14 @@ struct ModulusSizes {
 @group(0) @binding(2) var<storage, read> cotangent: array<f32>;
 @group(0) @binding(3) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 fn softened(re: f32, im: f32) -> f32 {
     return sqrt(fma(im, im, fma(re, re, sizes.epsilon2)));
 }
 
 // modulus = √(|z|² + ε²).
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }
@@ -49,11 +44,8 @@ fn forward(
 
 // z gradient += cotangent · z / modulus.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Coefficients times one or two factors, and the pullbacks.
 //
 // Twin of `Normalise` in `crates/scattering/src/operators.rs`. The factors of all
@@ -40,10 +42,6 @@ struct NormaliseSizes {
 @group(0) @binding(7) var<storage, read> cotangent: array<f32>;
 @group(0) @binding(8) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 fn factor(row: u32, which: u32, map: u32) -> f32 {
     if which == 0xffffffffu {
         return 1.0;
@@ -53,11 +51,8 @@ fn factor(row: u32, which: u32, map: u32) -> f32 {
 
 // packed = the factors of one input.
 @compute @workgroup_size(64)
-fn pack(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pack(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.count * sizes.maps {
         return;
     }
@@ -69,11 +64,8 @@ fn pack(
 
 // y = x · (a b).
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let part = (index / sizes.maps) % sizes.parts;
     let channel = (index / (sizes.maps * sizes.parts)) % sizes.channels;
@@ -88,11 +80,8 @@ fn forward(
 
 // x gradient += y gradient · (a b).
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let part = (index / sizes.maps) % sizes.parts;
     let channel = (index / (sizes.maps * sizes.parts)) % sizes.channels;
@@ -107,11 +96,8 @@ fn pullback(
 
 // gradient of a factor += Σ y gradient · x · (other factor) over its coefficients.
 @compute @workgroup_size(64)
-fn along(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn along(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let own = (index / sizes.maps) % sizes.count;
     let row = index / (sizes.maps * sizes.count);

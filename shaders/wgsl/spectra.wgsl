@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // C_ℓ = 1/(2ℓ+1) Σ_m |a_ℓm|^p of every field and pair of fields, and the pullback.
 //
 // Twin of `crates/harmonic/src/spectra_operator.rs`: same order of the sums; roots are
@@ -36,10 +38,6 @@ struct SpectraSizes {
 @group(0) @binding(4) var<storage, read> cotangent: array<f32>;
 @group(0) @binding(5) var<storage, read_write> slopes: array<f32>;
 @group(0) @binding(6) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
 
 fn coefficient(component: u32, mode: u32, map: u32) -> vec2<f32> {
     if component < sizes.split {
@@ -102,11 +100,8 @@ fn spectrum(l: u32, channel: u32, map: u32) -> f32 {
 
 // spectra, one number an invocation.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % sizes.channels;
     let l = index / (sizes.maps * sizes.channels);
@@ -122,11 +117,8 @@ fn forward(
 
 // slopes = ∂L/∂C before the signed root.
 @compute @workgroup_size(64)
-fn slope(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn slope(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % sizes.channels;
     let l = index / (sizes.maps * sizes.channels);
@@ -164,11 +156,8 @@ fn gradient(a: vec2<f32>, b: vec2<f32>, same: bool, slope: f32) -> vec2<f32> {
 // a_ℓm gradient += slopes of every channel that it is in: one complex number an
 // invocation.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     var count = sizes.split;
     var start = 0u;
     if sizes.towards == 1u {

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // The second number of S0 from ⟨x²⟩ and ⟨x⟩, and the pullbacks.
 //
 // Twin of `Spread` in `crates/scattering/src/operators.rs`, which works in f64.
@@ -23,17 +25,10 @@ struct SpreadSizes {
 @group(0) @binding(4) var<storage, read> cotangent: array<f32>;
 @group(0) @binding(5) var<storage, read_write> destination: array<f32>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
 // variance, or √(|variance|/total).
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }
@@ -46,11 +41,8 @@ fn forward(
 
 // The gradient towards one of the two.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }

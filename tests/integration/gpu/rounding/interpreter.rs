@@ -61,14 +61,21 @@ impl<'a> Machine<'a> {
         let groups = invocations.div_ceil(64) as u32;
         for id in 0..groups * 64 {
             self.rounding.begin();
+            let builtin = |binding: &Option<naga::Binding>| match binding {
+                Some(naga::Binding::BuiltIn(BuiltIn::GlobalInvocationId)) => {
+                    Value::Uints([id, 0, 0])
+                }
+                Some(naga::Binding::BuiltIn(BuiltIn::NumWorkGroups)) => {
+                    Value::Uints([groups, 1, 1])
+                }
+                other => panic!("{other:?} is not known"),
+            };
             let arguments = entry.function.arguments.iter().map(|argument| {
-                let Some(naga::Binding::BuiltIn(builtin)) = argument.binding else {
-                    panic!("entry points take builtins")
-                };
-                match builtin {
-                    BuiltIn::GlobalInvocationId => Value::Uints([id, 0, 0]),
-                    BuiltIn::NumWorkGroups => Value::Uints([groups, 1, 1]),
-                    _ => panic!("{builtin:?} is not known"),
+                match &module.types[argument.ty].inner {
+                    TypeInner::Struct { members, .. } => {
+                        Value::Array(members.iter().map(|m| builtin(&m.binding)).collect())
+                    }
+                    _ => builtin(&argument.binding),
                 }
             });
             self.call::<N>(&entry.function, arguments.collect());
