@@ -40,14 +40,18 @@ fn faces(folder: &Path) -> Result<String, String> {
         let own = read(&file)?;
         let mut paths = vec![file.clone()];
         let mut sources = vec![(shown.clone(), own.clone())];
-        for prelude in preludes(&own) {
+        // What `real` is comes last: single, and once more double.
+        for prelude in preludes(&own).into_iter().chain(["single", "double"]) {
             let path = folder.join("prelude").join(format!("{prelude}.wgsl"));
             sources.push((format!("shaders/wgsl/prelude/{prelude}.wgsl"), read(&path)?));
             paths.push(path);
         }
         let sources: Vec<(&str, &str)> =
             sources.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        let face = face::Face::new(stem, &shown, &validate::validate(&sources)?)?;
+        let (common, reals) = sources.split_at(sources.len() - 2);
+        let module = validate::validate(&[common, &reals[..1]].concat())?;
+        validate::validate_double(&[common, &reals[1..]].concat())?;
+        let face = face::Face::new(stem, &shown, &module)?;
         text += &face.text(&paths, &mut mirrored);
         kernels.push(face.constant());
     }

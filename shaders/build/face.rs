@@ -49,23 +49,28 @@ impl Face {
         self.constant.clone()
     }
 
-    /// Rust text; `files` are where the source is read from when it is compiled, and
-    /// `mirrored` the uniform structs that the text has already.
+    /// Rust text; `files` are where the source is read from when it is compiled, the last
+    /// two of them one for each precision, and `mirrored` the uniform structs that the text
+    /// has already.
     pub(crate) fn text(&self, files: &[PathBuf], mirrored: &mut BTreeSet<String>) -> String {
         let Self { constant, shown, entries, bindings, mirrors } = self;
         let include = |file: &PathBuf| format!("include_str!({:?})", file.display().to_string());
         let sources: Vec<String> = files.iter().map(include).collect();
+        let (common, reals) = sources.split_at(sources.len() - 2);
+        let common = common.join(", ");
         let mut text = format!(
             "/// Source of `{shown}`, preludes included.\n\
-             pub const {constant}: &str = concat!({});\n\n",
-            sources.join(", ")
+             pub const {constant}: &str = concat!({common}, {});\n\n",
+            reals[0]
         );
         let _ = write!(
             text,
             "/// The validated kernel of `{shown}`.\n\
              pub const {constant}_KERNEL: Kernel = Kernel {{\n    \
-             name: {:?},\n    source: {constant},\n    entries: &[",
-            constant.to_lowercase()
+             name: {:?},\n    source: {constant},\n    \
+             double: concat!({common}, {}),\n    entries: &[",
+            constant.to_lowercase(),
+            reals[1]
         );
         for (name, size) in entries {
             let _ = write!(text, "Entry {{ name: {name:?}, workgroup: {size:?} }}, ");

@@ -9,6 +9,19 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 /// # Errors
 /// The file, the line and what is wrong there, with the source line shown.
 pub(crate) fn validate(files: &[(&str, &str)]) -> Result<Module, String> {
+    // No capability beyond WebGPU's core: kernels run on every adapter.
+    validate_for(files, Capabilities::empty())
+}
+
+/// The same for devices that have numbers of 64 bits.
+///
+/// # Errors
+/// As [`validate`].
+pub(crate) fn validate_double(files: &[(&str, &str)]) -> Result<Module, String> {
+    validate_for(files, Capabilities::FLOAT64)
+}
+
+fn validate_for(files: &[(&str, &str)], allowed: Capabilities) -> Result<Module, String> {
     let source = joined(files);
     let (source, name) = (source.as_str(), files[0].0);
     let mut options = Options::new();
@@ -17,8 +30,7 @@ pub(crate) fn validate(files: &[(&str, &str)]) -> Result<Module, String> {
         let place = place(files, error.location(source).map_or(0, |at| at.line_number));
         format!("{place}: {error}\n{}", error.emit_to_string_with_path(source, name))
     })?;
-    // No capability beyond WebGPU's core: kernels run on every adapter.
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let mut validator = Validator::new(ValidationFlags::all(), allowed);
     match validator.validate(&module) {
         Ok(_) => Ok(module),
         Err(error) => {

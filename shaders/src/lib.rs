@@ -27,8 +27,10 @@
 pub struct Kernel {
     /// Stem of the file, which is also that of its CPU twin.
     pub name: &'static str,
-    /// The WGSL text.
+    /// The WGSL text, for numbers of 32 bits.
     pub source: &'static str,
+    /// The same for numbers of 64 bits, for devices that have them.
+    pub double: &'static str,
     /// Its compute entry points.
     pub entries: &'static [Entry],
     /// How each binding of group 0 is used, from number 0 on, which is the uniform.

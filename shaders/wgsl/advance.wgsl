@@ -12,12 +12,12 @@ struct AdvanceSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: AdvanceSizes;
-@group(0) @binding(1) var<storage, read> trial: array<f32>;
-@group(0) @binding(2) var<storage, read> trial_gradient: array<f32>;
-@group(0) @binding(3) var<storage, read_write> point: array<f32>;
-@group(0) @binding(4) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(5) var<storage, read_write> s: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> trial: array<real>;
+@group(0) @binding(2) var<storage, read> trial_gradient: array<real>;
+@group(0) @binding(3) var<storage, read_write> point: array<real>;
+@group(0) @binding(4) var<storage, read_write> gradient: array<real>;
+@group(0) @binding(5) var<storage, read_write> s: array<real>;
+@group(0) @binding(6) var<storage, read_write> y: array<real>;
 
 // s = trial − point, y = their gradients' difference; point = trial, so the gradients.
 @compute @workgroup_size(64)

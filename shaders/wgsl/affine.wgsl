@@ -15,10 +15,10 @@ struct AffineSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: AffineSizes;
-@group(0) @binding(1) var<storage, read> scale: array<f32>;
-@group(0) @binding(2) var<storage, read> shift: array<f32>;
-@group(0) @binding(3) var<storage, read> source: array<f32>;
-@group(0) @binding(4) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> scale: array<real>;
+@group(0) @binding(2) var<storage, read> shift: array<real>;
+@group(0) @binding(3) var<storage, read> source: array<real>;
+@group(0) @binding(4) var<storage, read_write> destination: array<real>;
 
 // y = scale·x + shift.
 @compute @workgroup_size(64)

@@ -20,8 +20,8 @@ struct ChannelsSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: ChannelsSizes;
-@group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> source: array<real>;
+@group(0) @binding(2) var<storage, read_write> destination: array<real>;
 
 // channels = field.
 @compute @workgroup_size(64)

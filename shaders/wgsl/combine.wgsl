@@ -18,16 +18,16 @@ struct CombineSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: CombineSizes;
-@group(0) @binding(1) var<storage, read> coefficients: array<f32>;
-@group(0) @binding(2) var<storage, read> a0: array<f32>;
-@group(0) @binding(3) var<storage, read> a1: array<f32>;
-@group(0) @binding(4) var<storage, read> a2: array<f32>;
-@group(0) @binding(5) var<storage, read> a3: array<f32>;
-@group(0) @binding(6) var<storage, read> a4: array<f32>;
-@group(0) @binding(7) var<storage, read> a5: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> coefficients: array<real>;
+@group(0) @binding(2) var<storage, read> a0: array<real>;
+@group(0) @binding(3) var<storage, read> a1: array<real>;
+@group(0) @binding(4) var<storage, read> a2: array<real>;
+@group(0) @binding(5) var<storage, read> a3: array<real>;
+@group(0) @binding(6) var<storage, read> a4: array<real>;
+@group(0) @binding(7) var<storage, read> a5: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
-fn vector(which: u32, at: u32) -> f32 {
+fn vector(which: u32, at: u32) -> real {
     switch which {
         case 0u: { return a0[at]; }
         case 1u: { return a1[at]; }
@@ -45,7 +45,7 @@ fn forward(invocation: Invocation) {
     if at >= sizes.numbers {
         return;
     }
-    var sum = 0.0;
+    var sum: real = 0.0;
     if sizes.adds == 1u {
         sum = destination[at];
     }

@@ -20,11 +20,11 @@ struct ConjugateProductSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: ConjugateProductSizes;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<real>;
+@group(0) @binding(2) var<storage, read> b: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
-fn product(at: u32) -> vec2<f32> {
+fn product(at: u32) -> vec2<real> {
     let ar = a[at];
     var ai = a[at + sizes.maps];
     if sizes.conjugate == 1u {

@@ -31,9 +31,9 @@ struct ConvolveSizes {
 @group(0) @binding(1) var<storage, read> offsets: array<u32>;
 @group(0) @binding(2) var<storage, read> columns: array<u32>;
 @group(0) @binding(3) var<storage, read> entries: array<u32>;
-@group(0) @binding(4) var<storage, read> weights: array<f32>;
-@group(0) @binding(5) var<storage, read> source: array<f32>;
-@group(0) @binding(6) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(4) var<storage, read> weights: array<real>;
+@group(0) @binding(5) var<storage, read> source: array<real>;
+@group(0) @binding(6) var<storage, read_write> destination: array<real>;
 
 // bands = table · image: one complex number an invocation.
 @compute @workgroup_size(64)
@@ -46,8 +46,8 @@ fn forward(invocation: Invocation) {
     if pixel >= sizes.pixels {
         return;
     }
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     for (var entry = offsets[pixel]; entry < offsets[pixel + 1u]; entry++) {
         let x = source[(columns[entry] * sizes.channels + channel) * sizes.maps + map];
         let weight = 2u * (entry * sizes.orientations + orientation);
@@ -71,7 +71,7 @@ fn pullback(invocation: Invocation) {
         return;
     }
     var re = destination[index];
-    var im = 0.0;
+    var im: real = 0.0;
     for (var i = offsets[pixel]; i < offsets[pixel + 1u]; i++) {
         for (var orientation = 0u; orientation < sizes.orientations; orientation++) {
             let band = (columns[i] * sizes.orientations + orientation) * sizes.channels + channel;

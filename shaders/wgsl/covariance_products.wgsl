@@ -43,12 +43,12 @@ struct CovarianceProductsSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceProductsSizes;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<real>;
+@group(0) @binding(2) var<storage, read> source: array<real>;
 @group(0) @binding(3) var<storage, read> factors: array<u32>;
 @group(0) @binding(4) var<storage, read> picks: array<u32>;
-@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(6) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(5) var<storage, read_write> partials: array<real>;
+@group(0) @binding(6) var<storage, read_write> destination: array<real>;
 
 // One sum of one part and mask: Σ w x y*, or Σ w x.
 @compute @workgroup_size(64)
@@ -66,8 +66,8 @@ fn forward(invocation: Invocation) {
     let y_slot = factors[2u * which + 1u];
     let stride = 2u * sizes.slots * sizes.maps;
     let end = min((part + 1u) * sizes.chunk, sizes.pixels);
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     if y_slot == 0xffffffffu {
         for (var row = part * sizes.chunk; row < end; row++) {
             let w = weights[row * sizes.masks + mask];
@@ -122,8 +122,8 @@ fn finish(invocation: Invocation) {
     }
     let first = 2u * mask * sums * sizes.maps + map;
     var channel = 0u;
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     if which >= sizes.picked {
         let slot = which - sizes.picked;
         channel = sizes.pairs + sizes.group * sizes.slots + slot;

@@ -39,11 +39,11 @@ struct CovarianceSecondSizes {
 @group(0) @binding(1) var<storage, read> offsets: array<u32>;
 @group(0) @binding(2) var<storage, read> columns: array<u32>;
 @group(0) @binding(3) var<storage, read> entries: array<u32>;
-@group(0) @binding(4) var<storage, read> weights: array<f32>;
+@group(0) @binding(4) var<storage, read> weights: array<real>;
 @group(0) @binding(5) var<storage, read> shifts: array<u32>;
-@group(0) @binding(6) var<storage, read> turns: array<f32>;
-@group(0) @binding(7) var<storage, read> source: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(6) var<storage, read> turns: array<real>;
+@group(0) @binding(7) var<storage, read> source: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
 // fields = band of this group.
 @compute @workgroup_size(64)
@@ -74,9 +74,9 @@ fn bands_pullback(invocation: Invocation) {
 }
 
 // Modulus ⋆ wavelet of the group at a pixel, one channel.
-fn convolved(pixel: u32, channel: u32, map: u32) -> vec2<f32> {
-    var re = 0.0;
-    var im = 0.0;
+fn convolved(pixel: u32, channel: u32, map: u32) -> vec2<real> {
+    var re: real = 0.0;
+    var im: real = 0.0;
     for (var entry = offsets[pixel]; entry < offsets[pixel + 1u]; entry++) {
         let x = source[(columns[entry] * sizes.orientations + channel) * sizes.maps + map];
         let weight = 2u * (entry * sizes.orientations + sizes.group);
@@ -97,7 +97,7 @@ fn forward(invocation: Invocation) {
     if pixel >= sizes.pixels {
         return;
     }
-    var z = vec2(0.0, 0.0);
+    var z = vec2<real>(0.0, 0.0);
     if sizes.turned == 1u {
         let at = pixel * r + sizes.group;
         let a = convolved(pixel, (channel + shifts[at]) % r, map);
@@ -111,7 +111,7 @@ fn forward(invocation: Invocation) {
     destination[to + sizes.maps] = z.y;
 }
 
-fn field(pixel: u32, channel: u32, map: u32) -> vec2<f32> {
+fn field(pixel: u32, channel: u32, map: u32) -> vec2<real> {
     let at = 2u * (pixel * sizes.slots + sizes.slot + channel) * sizes.maps + map;
     return vec2(source[at], source[at + sizes.maps]);
 }
@@ -128,10 +128,10 @@ fn pullback(invocation: Invocation) {
         return;
     }
     var re = destination[index];
-    var im = 0.0;
+    var im: real = 0.0;
     for (var i = offsets[pixel]; i < offsets[pixel + 1u]; i++) {
         let row = columns[i];
-        var z = vec2(0.0, 0.0);
+        var z = vec2<real>(0.0, 0.0);
         if sizes.turned == 1u {
             let at = row * r + sizes.group;
             let a = field(row, (channel + 2u * r - shifts[at]) % r, map);

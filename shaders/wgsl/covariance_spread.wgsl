@@ -44,14 +44,14 @@ struct CovarianceSpreadSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceSpreadSizes;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<real>;
+@group(0) @binding(2) var<storage, read> source: array<real>;
 @group(0) @binding(3) var<storage, read> links: array<u32>;
 @group(0) @binding(4) var<storage, read> parts: array<u32>;
-@group(0) @binding(5) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(6) var<storage, read> means: array<f32>;
-@group(0) @binding(7) var<storage, read_write> packed: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(5) var<storage, read> cotangent: array<real>;
+@group(0) @binding(6) var<storage, read> means: array<real>;
+@group(0) @binding(7) var<storage, read_write> packed: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
 // Where a link or, after the links, a slot stands in packed.
 fn place(mask: u32, which: u32, map: u32) -> u32 {
@@ -68,8 +68,8 @@ fn pack(invocation: Invocation) {
     if mask >= sizes.masks {
         return;
     }
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     for (var part = parts[link]; part < parts[link + 1u]; part++) {
         let at = sizes.links + 1u + 3u * part;
         let channel = parts[at] + sizes.group * parts[at + 1u];
@@ -96,8 +96,8 @@ fn offset(invocation: Invocation) {
     if mask >= sizes.masks {
         return;
     }
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     if sizes.centred == 1u {
         let first = mask * sizes.channels + sizes.pairs + sizes.group * sizes.slots;
         let own = 2u * (first + slot) * sizes.maps + map;
@@ -127,7 +127,7 @@ fn pullback(invocation: Invocation) {
     if pixel >= sizes.pixels {
         return;
     }
-    var total = vec2(0.0, 0.0);
+    var total = vec2<real>(0.0, 0.0);
     for (var mask = 0u; mask < sizes.masks; mask++) {
         let start = place(mask, sizes.links + slot, map);
         var re = packed[start];

@@ -6,7 +6,7 @@
 //
 // Layout: columns [coefficient][group][map], not padded.
 
-@group(0) @binding(1) var<storage, read> columns: array<f32>;
+@group(0) @binding(1) var<storage, read> columns: array<real>;
 
 // Σ columns·statistic over the maps, and the gradient added: one coefficient of a group.
 @compute @workgroup_size(64)
@@ -17,7 +17,7 @@ fn evaluate(invocation: Invocation) {
     }
     let row = sizes.first * sizes.groups + index;
     let start = index * sizes.stride;
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var map = 0u; map < sizes.maps; map++) {
         let weight = columns[row * sizes.maps + map];
         sum = fma(weight, statistic[start + map], sum);

@@ -19,9 +19,9 @@ struct GatherSizes {
 @group(0) @binding(0) var<uniform> sizes: GatherSizes;
 @group(0) @binding(1) var<storage, read> offsets: array<u32>;
 @group(0) @binding(2) var<storage, read> columns: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<f32>;
-@group(0) @binding(4) var<storage, read> source: array<f32>;
-@group(0) @binding(5) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(3) var<storage, read> weights: array<real>;
+@group(0) @binding(4) var<storage, read> source: array<real>;
+@group(0) @binding(5) var<storage, read_write> destination: array<real>;
 
 // y = matrix · x.
 @compute @workgroup_size(64)
@@ -32,7 +32,7 @@ fn forward(invocation: Invocation) {
     }
     let row = index / sizes.width;
     let number = index % sizes.width;
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var entry = offsets[row]; entry < offsets[row + 1u]; entry++) {
         sum = fma(weights[entry], source[columns[entry] * sizes.width + number], sum);
     }

@@ -12,9 +12,9 @@ struct InverseRootSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: InverseRootSizes;
-@group(0) @binding(1) var<storage, read> p: array<f32>;
-@group(0) @binding(2) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> p: array<real>;
+@group(0) @binding(2) var<storage, read> cotangent: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
 // y = 1/√p.
 @compute @workgroup_size(64)
@@ -23,7 +23,7 @@ fn forward(invocation: Invocation) {
     if index >= sizes.numbers {
         return;
     }
-    var root = 0.0;
+    var root: real = 0.0;
     if p[index] > 0.0 {
         root = 1.0 / sqrt(p[index]);
     }

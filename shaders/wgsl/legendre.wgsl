@@ -30,10 +30,10 @@ struct LegendreSizes {
 
 @group(0) @binding(0) var<uniform> sizes: LegendreSizes;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
-@group(0) @binding(2) var<storage, read> steps: array<f32>;
-@group(0) @binding(3) var<storage, read> heights: array<f32>;
-@group(0) @binding(4) var<storage, read> seeds: array<f32>;
-@group(0) @binding(5) var<storage, read_write> legendre: array<f32>;
+@group(0) @binding(2) var<storage, read> steps: array<real>;
+@group(0) @binding(3) var<storage, read> heights: array<real>;
+@group(0) @binding(4) var<storage, read> seeds: array<real>;
+@group(0) @binding(5) var<storage, read_write> legendre: array<real>;
 
 // One block on one ring.
 @compute @workgroup_size(64)

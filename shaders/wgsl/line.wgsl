@@ -37,11 +37,11 @@ struct LineSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: LineSizes;
-@group(0) @binding(1) var<storage, read> point: array<f32>;
-@group(0) @binding(2) var<storage, read> direction: array<f32>;
-@group(0) @binding(3) var<storage, read> steps: array<f32>;
-@group(0) @binding(4) var<storage, read_write> vector: array<f32>;
-@group(0) @binding(5) var<storage, read_write> padded: array<f32>;
+@group(0) @binding(1) var<storage, read> point: array<real>;
+@group(0) @binding(2) var<storage, read> direction: array<real>;
+@group(0) @binding(3) var<storage, read> steps: array<real>;
+@group(0) @binding(4) var<storage, read_write> vector: array<real>;
+@group(0) @binding(5) var<storage, read_write> padded: array<real>;
 
 // Where a lane of a row stands in the piece: at or above its length if not there.
 fn place(row: u32, lane: u32) -> u32 {

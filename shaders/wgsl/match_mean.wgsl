@@ -9,7 +9,7 @@
 // Layout: columns [coefficient][group].
 
 // Target, what f32 leaves of it, 1/σ, and the scale of a squared residual.
-@group(0) @binding(1) var<storage, read> columns: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> columns: array<vec4<real>>;
 
 // scale·((mean − target)/σ)², and its gradient added: one coefficient of one group.
 @compute @workgroup_size(64)
@@ -21,15 +21,15 @@ fn evaluate(invocation: Invocation) {
     let row = sizes.first * sizes.groups + index;
     let column = columns[row];
     let start = index * sizes.stride;
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             part += (statistic[start + map] - column.x) - column.y;
         }
         sum += part;
     }
-    let n = f32(sizes.maps);
+    let n = real(sizes.maps);
     let residual = sum / n * column.z;
     contributions[row] = column.w * residual * residual;
     let slope = 2.0 * column.w * residual * column.z / n;

@@ -8,7 +8,7 @@
 // Layout: columns [coefficient][group].
 
 // Target, what f32 leaves of it, the scale of a squared residual (0: left out), nothing.
-@group(0) @binding(1) var<storage, read> columns: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> columns: array<vec4<real>>;
 
 // scale·(mean/spread − target)², and its gradient added: one coefficient of one group.
 @compute @workgroup_size(64)
@@ -24,24 +24,24 @@ fn evaluate(invocation: Invocation) {
     if column.z == 0.0 {
         return;
     }
-    var peak = 0.0;
+    var peak: real = 0.0;
     for (var map = 0u; map < sizes.maps; map++) {
         peak = max(peak, abs(statistic[start + map]));
     }
     let unit = select(1.0 / peak, 1.0, peak == 0.0);
-    let n = f32(sizes.maps);
-    var sum = 0.0;
+    let n = real(sizes.maps);
+    var sum: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             part += statistic[start + map] * unit;
         }
         sum += part;
     }
     let mean = sum / n;
-    var squares = 0.0;
+    var squares: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             let x = statistic[start + map] * unit - mean;
             part = fma(x, x, part);

@@ -8,7 +8,7 @@
 // Layout: columns [coefficient][group].
 
 // Target, what f32 leaves of it, the inverse scale, and that of a squared residual.
-@group(0) @binding(1) var<storage, read> columns: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> columns: array<vec4<real>>;
 
 // scale·((variance − target)/unit)², and its gradient added: one coefficient of a group.
 @compute @workgroup_size(64)
@@ -20,20 +20,20 @@ fn evaluate(invocation: Invocation) {
     let row = sizes.first * sizes.groups + index;
     let column = columns[row];
     let start = index * sizes.stride;
-    let n = f32(sizes.maps);
+    let n = real(sizes.maps);
     let origin = statistic[start];
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             part += statistic[start + map] - origin;
         }
         sum += part;
     }
     let mean = sum / n;
-    var squares = 0.0;
+    var squares: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             let x = (statistic[start + map] - origin) - mean;
             part = fma(x, x, part);

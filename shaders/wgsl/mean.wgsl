@@ -29,11 +29,11 @@ struct MeanSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: MeanSizes;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
-@group(0) @binding(3) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(5) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<real>;
+@group(0) @binding(2) var<storage, read> source: array<real>;
+@group(0) @binding(3) var<storage, read> cotangent: array<real>;
+@group(0) @binding(4) var<storage, read_write> partials: array<real>;
+@group(0) @binding(5) var<storage, read_write> destination: array<real>;
 
 // The sum of one part, mask and number.
 @compute @workgroup_size(64)
@@ -46,7 +46,7 @@ fn forward(invocation: Invocation) {
         return;
     }
     let end = min((part + 1u) * sizes.chunk, sizes.rows);
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var row = part * sizes.chunk; row < end; row++) {
         let x = source[row * sizes.width + number];
         var w = weights[row * sizes.masks + mask];

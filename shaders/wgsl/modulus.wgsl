@@ -8,6 +8,7 @@
 // Layouts, the map innermost:
 //   z          [row][channel][re, im][map]
 //   modulus    [row][channel][map]
+//   softening  ε², or 0 for the modulus itself
 
 /// Sizes of one field of moduli.
 struct ModulusSizes {
@@ -15,20 +16,17 @@ struct ModulusSizes {
     numbers: u32,
     /// Maps of the batch, padding included.
     maps: u32,
-    /// ε²; 0 for the modulus itself.
-    epsilon2: f32,
-    /// Nothing; keeps the structure at 16 bytes.
-    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: ModulusSizes;
-@group(0) @binding(1) var<storage, read> z: array<f32>;
+@group(0) @binding(1) var<storage, read> softening: array<real>;
+@group(0) @binding(2) var<storage, read> z: array<real>;
 // The modulus in the pullback's sense: the gradient towards it.
-@group(0) @binding(2) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(3) var<storage, read> cotangent: array<real>;
+@group(0) @binding(4) var<storage, read_write> destination: array<real>;
 
-fn softened(re: f32, im: f32) -> f32 {
-    return sqrt(fma(im, im, fma(re, re, sizes.epsilon2)));
+fn softened(re: real, im: real) -> real {
+    return sqrt(fma(im, im, fma(re, re, softening[0])));
 }
 
 // modulus = √(|z|² + ε²).
@@ -53,7 +51,7 @@ fn pullback(invocation: Invocation) {
     let re = z[at];
     let im = z[at + sizes.maps];
     let modulus = softened(re, im);
-    var ratio = 0.0;
+    var ratio: real = 0.0;
     if modulus > 0.0 {
         ratio = cotangent[index] / modulus;
     }

@@ -33,16 +33,16 @@ struct NormaliseSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: NormaliseSizes;
-@group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var<storage, read_write> packed: array<f32>;
+@group(0) @binding(1) var<storage, read> source: array<real>;
+@group(0) @binding(2) var<storage, read_write> packed: array<real>;
 @group(0) @binding(3) var<storage, read> first: array<u32>;
 @group(0) @binding(4) var<storage, read> second: array<u32>;
 @group(0) @binding(5) var<storage, read> offsets: array<u32>;
 @group(0) @binding(6) var<storage, read> members: array<u32>;
-@group(0) @binding(7) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(7) var<storage, read> cotangent: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
-fn factor(row: u32, which: u32, map: u32) -> f32 {
+fn factor(row: u32, which: u32, map: u32) -> real {
     if which == 0xffffffffu {
         return 1.0;
     }
@@ -107,7 +107,7 @@ fn along(invocation: Invocation) {
     var sum = destination[index];
     for (var member = offsets[own]; member < offsets[own + 1u]; member++) {
         let channel = members[2u * member];
-        var along = 0.0;
+        var along: real = 0.0;
         for (var part = 0u; part < sizes.parts; part++) {
             let g = ((row * sizes.channels + channel) * sizes.parts + part) * sizes.maps + map;
             let x = ((row * sizes.channels_in + channel) * sizes.parts + part) * sizes.maps + map;

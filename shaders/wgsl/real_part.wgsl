@@ -15,8 +15,8 @@ struct RealPartSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: RealPartSizes;
-@group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> source: array<real>;
+@group(0) @binding(2) var<storage, read_write> destination: array<real>;
 
 // real = Re z.
 @compute @workgroup_size(64)

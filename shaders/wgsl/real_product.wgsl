@@ -11,9 +11,9 @@ struct RealProductSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: RealProductSizes;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<real>;
+@group(0) @binding(2) var<storage, read> b: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
 // destination = a·b.
 @compute @workgroup_size(64)

@@ -24,9 +24,9 @@ struct RotateSizes {
 
 @group(0) @binding(0) var<uniform> sizes: RotateSizes;
 @group(0) @binding(1) var<storage, read> shifts: array<u32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> source: array<f32>;
-@group(0) @binding(4) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<real>;
+@group(0) @binding(3) var<storage, read> source: array<real>;
+@group(0) @binding(4) var<storage, read_write> destination: array<real>;
 
 // Where number `index` stands: pixel and group, orientation, number in the channel.
 fn place(index: u32) -> vec3<u32> {
@@ -35,7 +35,7 @@ fn place(index: u32) -> vec3<u32> {
     return vec3(turn, channel % sizes.orientations, index % sizes.width);
 }
 
-fn value(turn: u32, orientation: u32, number: u32) -> f32 {
+fn value(turn: u32, orientation: u32, number: u32) -> real {
     return source[(turn * sizes.orientations + orientation) * sizes.width + number];
 }
 

@@ -12,9 +12,9 @@ struct SignedRootSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: SignedRootSizes;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<real>;
+@group(0) @binding(2) var<storage, read> cotangent: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
 // y = sgn(x)√|x|.
 @compute @workgroup_size(64)

@@ -19,11 +19,11 @@ struct SpreadSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: SpreadSizes;
-@group(0) @binding(1) var<storage, read> square: array<f32>;
-@group(0) @binding(2) var<storage, read> mean: array<f32>;
-@group(0) @binding(3) var<storage, read> totals: array<f32>;
-@group(0) @binding(4) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(5) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> square: array<real>;
+@group(0) @binding(2) var<storage, read> mean: array<real>;
+@group(0) @binding(3) var<storage, read> totals: array<real>;
+@group(0) @binding(4) var<storage, read> cotangent: array<real>;
+@group(0) @binding(5) var<storage, read_write> destination: array<real>;
 
 // variance, or √(|variance|/total).
 @compute @workgroup_size(64)
@@ -47,14 +47,14 @@ fn pullback(invocation: Invocation) {
         return;
     }
     let variance = fma(-mean[index], mean[index], square[index]);
-    var outer = 1.0;
+    var outer: real = 1.0;
     if sizes.error == 1u {
         outer = 0.0;
         if variance != 0.0 {
             outer = 0.5 * sign(variance) / sqrt(abs(variance) * totals[index / sizes.width]);
         }
     }
-    var inner = 1.0;
+    var inner: real = 1.0;
     if sizes.towards_mean == 1u {
         inner = -2.0 * mean[index];
     }

@@ -21,8 +21,8 @@ struct StackSizes {
 
 @group(0) @binding(0) var<uniform> sizes: StackSizes;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(2) var<storage, read> source: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
 // stack[row][channel] = field[order[row]].
 @compute @workgroup_size(64)

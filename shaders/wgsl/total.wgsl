@@ -20,9 +20,9 @@ struct TotalSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: TotalSizes;
-@group(0) @binding(1) var<storage, read> contributions: array<f32>;
-@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(3) var<storage, read_write> values: array<f32>;
+@group(0) @binding(1) var<storage, read> contributions: array<real>;
+@group(0) @binding(2) var<storage, read_write> partials: array<real>;
+@group(0) @binding(3) var<storage, read_write> values: array<real>;
 
 // The sum of one part and group.
 @compute @workgroup_size(64)
@@ -34,9 +34,9 @@ fn parts(invocation: Invocation) {
     let part = index / sizes.groups;
     let group = index % sizes.groups;
     let end = min(64u * (part + 1u), sizes.rows);
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var block = 64u * part; block < end; block += 8u) {
-        var eight = 0.0;
+        var eight: real = 0.0;
         for (var row = block; row < min(block + 8u, end); row++) {
             eight += contributions[row * sizes.groups + group];
         }

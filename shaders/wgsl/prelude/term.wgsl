@@ -25,6 +25,6 @@ struct TermSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: TermSizes;
-@group(0) @binding(2) var<storage, read> statistic: array<f32>;
-@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(4) var<storage, read_write> contributions: array<f32>;
+@group(0) @binding(2) var<storage, read> statistic: array<real>;
+@group(0) @binding(3) var<storage, read_write> gradient: array<real>;
+@group(0) @binding(4) var<storage, read_write> contributions: array<real>;

@@ -4,7 +4,7 @@ use super::cases::normals;
 use super::device;
 use super::loss::{emulator, start};
 use skyscat_autodiff::{
-    Affine, GpuError, GpuPlan, GpuProgram, Graph, Lbfgs, LbfgsConfig, Purpose, Seat, Shape, Vector,
+    Affine, GpuError, GpuProgram, Graph, Lbfgs, LbfgsConfig, Purpose, Seat, Shape, Vector,
 };
 use skyscat_emulator::loss::{MatchMean, MatchVariance};
 use skyscat_emulator::{BatchId, Progress, Silent};
@@ -52,8 +52,8 @@ fn maps_that_do_not_fit_are_worked_on_in_parts_with_the_same_bits() {
     let exact = |i: usize| 2.0 * f64::from(x[i]).hypot(f64::from(x[i + 30]));
     let at = |i: usize| i / 30 * 60 + i % 30;
     let bound = 11.0 * 2.0f64.powi(-24);
-    let off = |found: &[f32]| {
-        let pairs = found.iter().enumerate().map(|(i, &y)| (f64::from(y), exact(at(i))));
+    let off = |found: &[f64]| {
+        let pairs = found.iter().enumerate().map(|(i, &y)| (y, exact(at(i))));
         pairs.filter(|(found, exact)| (found - exact).abs() > bound * exact).count()
     };
     assert_eq!(off(&outputs[0]), 0);
@@ -165,7 +165,7 @@ fn a_split_emulation_has_the_loss_gradient_and_iterates_of_a_whole_one() {
     assert_ne!(evaluate(&narrow, 3, 0.1).0, expected.0, "the last map did not count");
     let planned = emulator.plan_on_gpu((10, 1), &narrow).unwrap();
     let memory = emulator.gpu_program(&ids[..1], &narrow).unwrap().memory();
-    assert_eq!((planned.parts, GpuPlan::bytes_of(&planned.fields)), (3, memory.field_bytes as u64));
+    assert_eq!((planned.parts, planned.bytes_of(&planned.fields)), (3, memory.field_bytes as u64));
     // Two batches side by side: each has parts of its own.
     let run = |device: &Arc<Device>| {
         let runs = ids.map(|id| (id, None, Arc::new(Silent) as Arc<dyn Progress>));

@@ -2,7 +2,6 @@
 
 use super::device;
 use super::loss::emulator_of;
-use skyscat_autodiff::GpuPlan;
 use skyscat_emulator::{BatchId, Config};
 use skyscat_gpu::DeviceError;
 
@@ -16,18 +15,20 @@ fn a_plan_has_the_memory_that_the_program_takes() {
         let plan = emulator.plan_on_gpu((5, groups), &device).unwrap();
         let program = emulator.gpu_program(&ids[..groups], &device).unwrap();
         let memory = program.memory();
-        assert_eq!(GpuPlan::bytes_of(&plan.fields), memory.field_bytes as u64);
-        assert_eq!(GpuPlan::bytes_of(&plan.scratch), memory.scratch_bytes as u64);
+        assert_eq!(plan.bytes_of(&plan.fields), memory.field_bytes as u64);
+        assert_eq!(plan.bytes_of(&plan.scratch), memory.scratch_bytes as u64);
         assert_eq!(plan.tables, one.tables, "groups share their tables");
         assert_eq!(plan.descents.len(), groups * one.descents.len());
         // 20 pairs, and what the descent works on.
         let variables = 5 * 2 * 192;
-        assert!(GpuPlan::bytes_of(&plan.descents) >= (groups * 45 * variables * 4) as u64);
+        assert!(plan.bytes_of(&plan.descents) >= (groups * 45 * variables * 4) as u64);
         plan.fits(&device).unwrap();
     }
     // Eight lanes are those of five maps; nine take more.
-    let fields =
-        |maps| GpuPlan::bytes_of(&emulator.plan_on_gpu((maps, 1), &device).unwrap().fields);
+    let fields = |maps| {
+        let plan = emulator.plan_on_gpu((maps, 1), &device).unwrap();
+        plan.bytes_of(&plan.fields)
+    };
     assert_eq!(fields(5), fields(8));
     assert!(fields(9) > fields(8));
 }

@@ -8,7 +8,7 @@ use super::{GpuError, GpuProgram};
 use crate::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
 use crate::plan::{Plan, Step};
 use crate::{Graph, GraphError, Purpose, Shape};
-use skyscat_gpu::{Access, Buffer, Device, Entry, Recording};
+use skyscat_gpu::{Access, Buffer, Device, Entry, Pipeline, Recording};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -43,7 +43,7 @@ pub(super) fn compile(
     assert!(graphs.iter().skip(1).all(same), "groups differ in more than their terms");
     let plan = Plan::new(&graph, purpose);
     let lanes = fitting((&graph, &plan), (maps, graphs.len()), &device)?;
-    let tasks = tasks(&graph, &plan, lanes.width())?;
+    let tasks = tasks((&graph, &plan), lanes.width(), device.is_double())?;
     let part = |_| Part::new(&device, (&graph, &plan), lanes.width());
     let parts = (0..lanes.parts).map(part).collect::<Result<Vec<_>, _>>()?;
     let scratch = (scratch_lengths(&tasks).iter().enumerate())
@@ -103,9 +103,9 @@ pub(super) fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
 
 /// The work of every operator, in the order of the plan.
 pub(super) fn tasks<'a>(
-    graph: &'a Graph,
-    plan: &Plan,
+    (graph, plan): (&'a Graph, &Plan),
     lanes: usize,
+    double: bool,
 ) -> Result<Vec<Task<'a>>, GpuError> {
     let (mut tasks, mut first) = (Vec::new(), 0);
     for (step, what) in plan.steps.iter().enumerate() {
@@ -118,7 +118,7 @@ pub(super) fn tasks<'a>(
         let data = &graph.nodes[node];
         let operator = data.operator.as_ref().expect("an operator's step");
         let inputs: Vec<Shape> = data.inputs.iter().map(|&n| graph.shape(n)).collect();
-        let call = DeviceCall { pass, inputs: &inputs, lanes };
+        let call = DeviceCall { pass, inputs: &inputs, lanes, double };
         let missing = || GpuError::Operator { operator: operator.name() };
         let work = operator.gpu(&call).ok_or_else(missing)?;
         let runs = work.runs.len();
@@ -162,7 +162,7 @@ impl<'a> Binder<'a> {
         let mut words = Vec::new();
         for run in tasks.iter().flat_map(|t| &t.work.runs) {
             let end = words.len() + UNIFORM_STRIDE;
-            words.extend(run.uniforms.iter().map(|(_, word)| word.bits()));
+            words.extend(run.uniforms.iter().map(|&(_, n)| u32::try_from(n).expect("below 2³²")));
             words.resize(end, 0);
         }
         let mut binder = Self {
@@ -189,22 +189,24 @@ impl<'a> Binder<'a> {
 
     /// Uploads a table that is not on the device yet.
     fn upload(&mut self, label: &str, binding: &Binding<'_>) -> Result<(), GpuError> {
-        let key = key(binding);
-        match binding {
-            Binding::Numbers(Cow::Borrowed(table)) if !self.borrowed.contains_key(&key) => {
-                self.borrowed.insert(key, self.device.table(label, table)?);
+        let table = || match binding {
+            Binding::Numbers(table) => Ok(Some(self.device.table(label, table)?)),
+            Binding::Doubles(table) => Ok(Some(self.device.table(label, table)?)),
+            Binding::Indices(table) => Ok(Some(self.device.table(label, table)?)),
+            _ => Ok::<_, GpuError>(None),
+        };
+        if is_borrowed(binding) {
+            let key = key(binding);
+            if !self.borrowed.contains_key(&key) {
+                let table = table()?;
+                self.borrowed.extend(table.map(|table| (key, table)));
             }
-            Binding::Indices(Cow::Borrowed(table)) if !self.borrowed.contains_key(&key) => {
-                self.borrowed.insert(key, self.device.table(label, table)?);
-            }
-            Binding::Numbers(Cow::Owned(_)) | Binding::Indices(Cow::Owned(_)) => {
-                let words = words(binding);
-                if !self.made.contains_key(&words) {
-                    let table = self.device.table(label, &words)?;
-                    self.made.insert(words, table);
-                }
-            }
-            _ => {}
+            return Ok(());
+        }
+        let words = words(binding);
+        if !self.made.contains_key(&words) {
+            let table = table()?;
+            self.made.extend(table.map(|table| (words, table)));
         }
         Ok(())
     }
@@ -357,14 +359,7 @@ impl<'a> Binder<'a> {
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         let kernel = self.check(task, run)?;
-        let accesses: Vec<Access> = kernel.bindings.iter().map(|a| access(*a)).collect();
-        let entry = Entry {
-            kernel: kernel.name,
-            source: kernel.source,
-            name: run.entry,
-            bindings: &accesses,
-        };
-        let pipeline = self.device.pipeline(&entry)?;
+        let (pipeline, accesses) = pipeline(self.device, kernel, run.entry)?;
         let mut bindings = vec![self.uniforms.piece(at * UNIFORM_STRIDE, UNIFORM_STRIDE)];
         for (binding, access) in run.bindings.iter().zip(&accesses[1..]) {
             bindings.push(self.find(part, task.node, binding, *access).into());
@@ -414,10 +409,12 @@ impl<'a> Binder<'a> {
             Binding::Cotangent => self.gradient(part, node),
             Binding::Gradient(i) => self.gradient(part, input(*i)),
             Binding::Scratch(i) => &self.scratch[*i],
-            Binding::Numbers(Cow::Borrowed(_)) | Binding::Indices(Cow::Borrowed(_)) => {
-                &self.borrowed[&key(binding)]
+            Binding::Numbers(_) | Binding::Doubles(_) | Binding::Indices(_) => {
+                match is_borrowed(binding) {
+                    true => &self.borrowed[&key(binding)],
+                    false => &self.made[&words(binding)],
+                }
             }
-            Binding::Numbers(_) | Binding::Indices(_) => &self.made[&words(binding)],
             Binding::Unused => &self.unused[usize::from(access == Access::Write)],
         }
     }
@@ -442,7 +439,7 @@ impl<'a> Binder<'a> {
     }
 }
 
-pub(super) fn access(access: skyscat_shaders::Access) -> Access {
+fn access(access: skyscat_shaders::Access) -> Access {
     match access {
         skyscat_shaders::Access::Uniform => Access::Uniform,
         skyscat_shaders::Access::Read => Access::Read,
@@ -450,10 +447,33 @@ pub(super) fn access(access: skyscat_shaders::Access) -> Access {
     }
 }
 
+/// An entry of a kernel in the precision of the device, and how it uses its bindings.
+pub(super) fn pipeline(
+    device: &Device,
+    kernel: &'static skyscat_shaders::Kernel,
+    name: &'static str,
+) -> Result<(Arc<Pipeline>, Vec<Access>), GpuError> {
+    let source = if device.is_double() { kernel.double } else { kernel.source };
+    let bindings: Vec<Access> = kernel.bindings.iter().map(|a| access(*a)).collect();
+    let entry = Entry { kernel: kernel.name, source, name, bindings: &bindings };
+    Ok((device.pipeline(&entry)?, bindings))
+}
+
+/// Whether the operator keeps a table.
+pub(super) fn is_borrowed(binding: &Binding<'_>) -> bool {
+    matches!(
+        binding,
+        Binding::Numbers(Cow::Borrowed(_))
+            | Binding::Doubles(Cow::Borrowed(_))
+            | Binding::Indices(Cow::Borrowed(_))
+    )
+}
+
 /// Where a borrowed table lies: the graph keeps it while the program is made.
 pub(super) fn key(binding: &Binding<'_>) -> (usize, usize) {
     match binding {
         Binding::Numbers(table) => (table.as_ptr() as usize, table.len()),
+        Binding::Doubles(table) => (table.as_ptr() as usize, table.len()),
         Binding::Indices(table) => (table.as_ptr() as usize, table.len()),
         _ => (0, 0),
     }
@@ -463,6 +483,10 @@ pub(super) fn key(binding: &Binding<'_>) -> (usize, usize) {
 pub(super) fn words(binding: &Binding<'_>) -> Vec<u32> {
     match binding {
         Binding::Numbers(table) => table.iter().map(|x| x.to_bits()).collect(),
+        Binding::Doubles(table) => {
+            let halves = |x: &f64| [x.to_bits() as u32, (x.to_bits() >> 32) as u32];
+            table.iter().flat_map(halves).collect()
+        }
         Binding::Indices(table) => table.to_vec(),
         _ => Vec::new(),
     }

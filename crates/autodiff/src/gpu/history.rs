@@ -107,7 +107,7 @@ impl GpuPairs {
         let own = [2 * slot, 2 * slot + 1, self.last()];
         for (a, row) in out.chunks_exact(NEW).enumerate() {
             for (&b, &value) in own.iter().zip(row) {
-                self.set_product(a, b, f64::from(value));
+                self.set_product(a, b, value);
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ impl GpuPairs {
         // The oldest pair first, wherever it lies: a resumed descent adds in this order.
         let ages: Vec<usize> = (0..self.count).map(|age| self.slot(age)).collect();
         let order = ages.iter().flat_map(|slot| [2 * slot, 2 * slot + 1]).chain([last]);
-        let sorted: Vec<f32> = order.map(|i| c[i] as f32).collect();
+        let sorted: Vec<f64> = order.map(|i| c[i]).collect();
         let device = direction.device().clone();
         device.write(&self.coefficients, 0, &sorted);
         let ends = [gradient.buffer(), direction.buffer()];

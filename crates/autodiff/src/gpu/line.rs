@@ -53,7 +53,7 @@ impl Slopes {
     }
 
     /// Sets the step of a group for the next submission.
-    pub(super) fn set(&self, device: &Device, group: usize, step: f32) {
+    pub(super) fn set(&self, device: &Device, group: usize, step: f64) {
         device.write(&self.steps, group, &[step]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a program and its descents take on a device, and in how many parts, before
 //! anything is placed there.
 
-use super::compile::{key, scratch_lengths, tasks, words};
+use super::compile::{is_borrowed, key, scratch_lengths, tasks, words};
 use super::lanes::{Lanes, PADDING};
 use super::terms::Terms;
 use super::vector::Products;
@@ -10,16 +10,17 @@ use crate::device::Binding;
 use crate::plan::Plan;
 use crate::{Graph, Purpose};
 use skyscat_gpu::{Device, DeviceError};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-/// Memory on a device, as numbers of 32 bits a buffer.
+/// Memory on a device, as numbers a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuPlan {
     /// Parts in which the maps are worked on, one after the other: one if kernels may
     /// see the buffers of all maps, else each batch has its own.
     pub parts: usize,
+    /// Bytes of a number.
+    pub number_bytes: usize,
     /// Values of the graph and their gradients.
     pub fields: Vec<usize>,
     /// Scratch of the operators.
@@ -40,13 +41,13 @@ impl GpuPlan {
     }
 
     /// Bytes of some buffers.
-    pub fn bytes_of(buffers: &[usize]) -> u64 {
-        4 * buffers.iter().map(|&n| n as u64).sum::<u64>()
+    pub fn bytes_of(&self, buffers: &[usize]) -> u64 {
+        (self.number_bytes * buffers.iter().sum::<usize>()) as u64
     }
 
     /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
-        4 * self.buffers().map(|n| n as u64).sum::<u64>()
+        (self.number_bytes * self.buffers().sum::<usize>()) as u64
     }
 
     /// Whether the device has the memory, by asking it for all buffers at once.
@@ -74,21 +75,21 @@ impl GpuProgram {
     ) -> Result<GpuPlan, GpuError> {
         let plan = Plan::new(graph, Purpose::Gradient);
         let lanes = fitting((graph, &plan), (maps, groups), device)?;
-        let tasks = tasks(graph, &plan, lanes.width())?;
+        let tasks = tasks((graph, &plan), lanes.width(), device.is_double())?;
         let bindings = tasks.iter().flat_map(|t| &t.work.runs).flat_map(|r| &r.bindings);
         let (mut borrowed, mut made) = (HashSet::new(), HashSet::new());
         let mut tables = Vec::new();
         for binding in bindings {
-            let is_new = match binding {
-                Binding::Numbers(Cow::Borrowed(_)) | Binding::Indices(Cow::Borrowed(_)) => {
-                    borrowed.insert(key(binding))
-                }
-                Binding::Numbers(_) | Binding::Indices(_) => made.insert(words(binding)),
-                _ => false,
+            let is_new = match is_borrowed(binding) {
+                true => borrowed.insert(key(binding)),
+                false => made.insert(words(binding)),
             };
             match binding {
                 Binding::Numbers(table) if is_new => tables.push(table.len()),
-                Binding::Indices(table) if is_new => tables.push(table.len()),
+                Binding::Doubles(table) if is_new => tables.push(table.len()),
+                Binding::Indices(table) if is_new => {
+                    tables.push((4 * table.len()).div_ceil(device.number_bytes()));
+                }
                 _ => {}
             }
         }
@@ -113,7 +114,8 @@ impl GpuProgram {
         drop(tasks);
         let fields = plan.buffers.iter().map(|n| n * lanes.width());
         let fields = std::iter::repeat_n(fields, lanes.parts).flatten().collect();
-        Ok(GpuPlan { parts: lanes.parts, fields, scratch, tables, terms, descents })
+        let number_bytes = device.number_bytes();
+        Ok(GpuPlan { parts: lanes.parts, number_bytes, fields, scratch, tables, terms, descents })
     }
 }
 
@@ -132,14 +134,15 @@ pub(super) fn fitting(
     let limits = device.adapter().allowed;
     let allowed = limits.buffer_bytes.min(limits.binding_bytes);
     let together = Lanes::together(maps, groups);
-    if largest(graph, plan, together.all())?.1 <= allowed {
+    let largest = |lanes| largest((graph, plan), lanes, device);
+    if largest(together.all())?.1 <= allowed {
         return Ok(together);
     }
     // Buffers grow with the lanes: halve what is unknown.
     let (mut fits, mut refused) = (0, together.all() / PADDING);
     while refused - fits > 1 {
         let middle = usize::midpoint(fits, refused);
-        match largest(graph, plan, middle * PADDING)?.1 <= allowed {
+        match largest(middle * PADDING)?.1 <= allowed {
             true => fits = middle,
             false => refused = middle,
         }
@@ -149,13 +152,13 @@ pub(super) fn fitting(
         Err(GpuError::Batch { adapter, buffer, maps, given, allowed, fits })
     };
     if fits == 0 {
-        let (buffer, given) = largest(graph, plan, PADDING)?;
+        let (buffer, given) = largest(PADDING)?;
         return refuse(buffer, PADDING, given, 0);
     }
     // The terms see the statistics of all parts.
     let reals = statistics(graph).into_values().max().unwrap_or(0);
     let cut = |maps: usize| Lanes::cut(maps, groups, fits * PADDING);
-    let given = |maps: usize| 4 * (reals * cut(maps).all()) as u64;
+    let given = |maps: usize| (device.number_bytes() * reals * cut(maps).all()) as u64;
     if given(maps) <= allowed {
         return Ok(cut(maps));
     }
@@ -164,7 +167,11 @@ pub(super) fn fitting(
 }
 
 /// The largest buffer for so many lanes: what it holds, and its bytes.
-fn largest(graph: &Graph, plan: &Plan, lanes: usize) -> Result<(String, u64), GpuError> {
+fn largest(
+    (graph, plan): (&Graph, &Plan),
+    lanes: usize,
+    device: &Device,
+) -> Result<(String, u64), GpuError> {
     let holds = |buffer: usize| {
         let in_it = |&node: &usize| {
             let home = [plan.value[node], plan.gradient[node]].contains(&Some(buffer));
@@ -175,10 +182,10 @@ fn largest(graph: &Graph, plan: &Plan, lanes: usize) -> Result<(String, u64), Gp
         format!("the result of {} (node {node})", operator.map_or("input", |o| o.name()))
     };
     let fields = plan.buffers.iter().enumerate().map(|(i, &n)| (holds(i), n * lanes));
-    let scratch = scratch_lengths(&tasks(graph, plan, lanes)?).into_iter().enumerate();
-    let scratch = scratch.map(|(i, n)| (format!("scratch {i}"), n));
+    let scratch = scratch_lengths(&tasks((graph, plan), lanes, device.is_double())?);
+    let scratch = scratch.into_iter().enumerate().map(|(i, n)| (format!("scratch {i}"), n));
     let variables = ("the variables".to_owned(), graph.variables() * lanes);
     let all = fields.chain(scratch).chain([variables]);
     let (what, numbers) = all.max_by_key(|(_, n)| *n).expect("there are variables");
-    Ok((what, 4 * numbers as u64))
+    Ok((what, (device.number_bytes() * numbers) as u64))
 }

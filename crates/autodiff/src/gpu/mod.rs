@@ -27,9 +27,10 @@ use compile::{Part, Recorded};
 use lanes::Lanes;
 use line::{Answer, Line, Slopes};
 use skyscat_gpu::{Buffer, Device, Recording};
+use skyscat_num::Real;
 use std::sync::Arc;
 
-/// A graph compiled for a GPU in f32, for one batch of maps or several side by side.
+/// A graph compiled for a GPU in its precision, for one batch of maps or several side by side.
 ///
 /// It takes the same plan as [`crate::Program`] and the same variables,
 /// `[input][row][channel][re, im][map]`. An evaluation is one submission of commands
@@ -51,7 +52,7 @@ pub struct GpuProgram {
     scratch: Vec<Buffer>,
     recorded: Recorded,
     /// What comes down: the terms `[term][group]`, then the slopes `[group]`.
-    down: (Vec<f32>, Buffer),
+    down: (Vec<f64>, Buffer),
     /// Copies of the terms to what comes down.
     fetch: Recording,
     slopes: Slopes,
@@ -164,20 +165,20 @@ impl GpuProgram {
         MemoryPlan {
             buffers: self.parts.iter().map(|part| part.buffers.len()).sum(),
             field_bytes: self.parts.iter().map(|part| bytes(&part.buffers)).sum(),
-            unshared_bytes: self.plan.unshared * self.lanes.all() * 4,
+            unshared_bytes: self.plan.unshared * self.lanes.all() * self.device.number_bytes(),
             scratch_bytes: bytes(&self.scratch),
         }
     }
 
     /// Writes variables, those of one batch after those of another, and pads them.
-    fn load(&self, x: &[f32]) {
+    fn load<T: Real>(&self, x: &[T]) {
         assert_eq!(x.len(), self.variables(), "length of the variables");
         let (rows, maps) = (self.graph.variables(), self.lanes.maps);
         let mut padded = vec![0.0; rows * self.lanes.all()];
         for (group, x) in x.chunks_exact((rows * maps).max(1)).enumerate() {
             for (row, x) in x.chunks_exact(maps).enumerate() {
                 let places = self.lanes.places((rows, row), group);
-                places.zip(x).for_each(|(at, &x)| padded[at] = x);
+                places.zip(x).for_each(|(at, x)| padded[at] = x.to_f64());
             }
         }
         let padded = padded.chunks_exact((rows * self.lanes.width()).max(1));
@@ -193,7 +194,7 @@ impl GpuProgram {
     ///
     /// # Panics
     /// If `x` has not the length of [`GpuProgram::variables`].
-    pub fn evaluate(&mut self, x: &[f32]) -> Result<(), GpuError> {
+    pub fn evaluate<T: Real>(&mut self, x: &[T]) -> Result<(), GpuError> {
         self.load(x);
         self.device.submit(&self.recorded.forward);
         Ok(self.device.wait()?)
@@ -204,7 +205,7 @@ impl GpuProgram {
     ///
     /// # Errors
     /// [`GpuError::Device`] if the device fails.
-    pub fn output(&self, label: &str) -> Result<Option<(Shape, Vec<f32>)>, GpuError> {
+    pub fn output(&self, label: &str) -> Result<Option<(Shape, Vec<f64>)>, GpuError> {
         let Some((_, node)) = self.graph.outputs.iter().find(|(l, _)| l == label) else {
             return Ok(None);
         };
@@ -217,7 +218,7 @@ impl GpuProgram {
     }
 
     /// The padded value of a node in all parts, after these commands.
-    fn read(&self, node: usize, before: &Recording) -> Result<Vec<f32>, GpuError> {
+    fn read(&self, node: usize, before: &Recording) -> Result<Vec<f64>, GpuError> {
         let numbers = self.graph.nodes[node].shape.reals() * self.lanes.width();
         let home = self.plan.value[node].expect("a wanted node has a buffer");
         let staging = self.device.staging("output", numbers * self.lanes.parts)?;
@@ -241,7 +242,11 @@ impl GpuProgram {
     /// # Panics
     /// If the program was compiled for values, or a length is not
     /// [`GpuProgram::variables`].
-    pub fn value_and_gradient(&mut self, x: &[f32], gradient: &mut [f32]) -> Result<f64, GpuError> {
+    pub fn value_and_gradient<T: Real>(
+        &mut self,
+        x: &[T],
+        gradient: &mut [T],
+    ) -> Result<f64, GpuError> {
         assert_eq!(gradient.len(), self.variables(), "length of the gradient");
         assert!(!self.recorded.terms.is_empty(), "compiled for gradients");
         let numbers = self.graph.variables() * self.lanes.all();
@@ -269,8 +274,8 @@ impl GpuProgram {
         for (group, out) in gradient.chunks_exact_mut((rows * maps).max(1)).enumerate() {
             for (row, out) in out.chunks_exact_mut(maps).enumerate() {
                 let places = self.lanes.places((rows, row), group);
-                out.iter_mut().zip(places).for_each(|(out, at)| *out = padded[at]);
-                size += out.iter().map(|x| f64::from(x.abs())).sum::<f64>();
+                out.iter_mut().zip(places).for_each(|(out, at)| *out = T::from_f64(padded[at]));
+                size += out.iter().map(|x| x.to_f64().abs()).sum::<f64>();
             }
         }
         match size.is_finite() {
@@ -284,7 +289,7 @@ impl GpuProgram {
         self.evaluations[group] += 1;
         let mut total = 0.0;
         for term in 0..self.graph.terms.len() {
-            let value = f64::from(self.down.0[term * self.lanes.groups + group]);
+            let value = self.down.0[term * self.lanes.groups + group];
             self.terms[group][term].value = value;
             total += value;
             if !value.is_finite() {
@@ -300,7 +305,7 @@ impl GpuProgram {
     }
 
     /// Evaluates several groups, each along a line at its step.
-    fn ask(&mut self, lines: &[(&Line, f32)]) -> Vec<Result<Answer, GpuError>> {
+    fn ask(&mut self, lines: &[(&Line, f64)]) -> Vec<Result<Answer, GpuError>> {
         for (line, step) in lines {
             self.slopes.set(&self.device, line.group, *step);
         }
@@ -318,7 +323,7 @@ impl GpuProgram {
 
     fn answer(&mut self, group: usize) -> Result<Answer, GpuError> {
         let value = self.judge(group)?;
-        let slope = f64::from(self.down.0[self.graph.terms.len() * self.lanes.groups + group]);
+        let slope = self.down.0[self.graph.terms.len() * self.lanes.groups + group];
         match slope.is_finite() {
             true => Ok(Answer { value, slope, terms: self.terms[group].clone() }),
             false => Err(GpuError::Gradient { evaluation: self.evaluations[group] }),

@@ -3,6 +3,7 @@
 use super::compile::Recorded;
 use super::{GpuError, GpuProgram};
 use crate::Floor;
+use skyscat_num::Real;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ impl GpuProgram {
     ///
     /// # Panics
     /// As [`GpuProgram::value_and_gradient`].
-    pub fn profile(&mut self, x: &[f32]) -> Result<Vec<GpuOperatorTime>, GpuError> {
-        self.value_and_gradient(x, &mut vec![0.0; x.len()])?;
+    pub fn profile<T: Real>(&mut self, x: &[T]) -> Result<Vec<GpuOperatorTime>, GpuError> {
+        self.value_and_gradient(x, &mut vec![T::default(); x.len()])?;
         let mut sums: BTreeMap<(&'static str, bool), GpuOperatorTime> = BTreeMap::new();
         let (mut last, maps) = (None, self.lanes.maps * self.lanes.groups);
         // The parts of a step are calls, its work is counted once.
@@ -60,7 +61,7 @@ impl GpuProgram {
                     sum.calls += 1;
                 }
                 if seen.insert(timing.mark) {
-                    sum.floor.add(step.floor(&self.graph, maps, size_of::<f32>()));
+                    sum.floor.add(step.floor(&self.graph, maps, self.device.number_bytes()));
                 }
             }
         }

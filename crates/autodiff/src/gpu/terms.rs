@@ -18,7 +18,7 @@ const SIZES: [&str; 5] = ["coefficients", "first", "groups", "maps", "stride"];
 #[derive(Debug)]
 pub(super) struct Terms {
     /// Kernel, and the columns of all groups, `[coefficient][group][column]`.
-    kernels: Vec<(&'static str, Vec<f32>)>,
+    kernels: Vec<(&'static str, Vec<f64>)>,
     /// Real coefficients of all statistics of each term.
     rows: Vec<usize>,
 }
@@ -61,7 +61,7 @@ impl Terms {
         Ok(Self { kernels, rows })
     }
 
-    /// 32-bit numbers of every buffer that the terms of so many groups need, by those
+    /// Numbers of every buffer that the terms of so many groups need, by those
     /// of one.
     pub(super) fn lengths(&self, groups: usize) -> Vec<usize> {
         let most = self.rows.iter().copied().max().unwrap_or(0);
@@ -70,7 +70,7 @@ impl Terms {
     }
 
     pub(super) fn allocate(&self, device: &Device, groups: usize) -> Result<TermBuffers, GpuError> {
-        let columns = self.kernels.iter().map(|(_, table)| device.table("columns", table));
+        let columns = self.kernels.iter().map(|(_, table)| device.constants("columns", table));
         let most = self.rows.iter().copied().max().unwrap_or(0);
         Ok(TermBuffers {
             columns: columns.collect::<Result<_, _>>()?,
@@ -140,7 +140,7 @@ pub(super) fn culprit(
     term: usize,
     lanes: Lanes,
     group: usize,
-    read: impl Fn(usize) -> Result<Vec<f32>, GpuError>,
+    read: impl Fn(usize) -> Result<Vec<f64>, GpuError>,
 ) -> Result<String, GpuError> {
     for &node in &graph.terms[term].inputs {
         let padded = read(node.index())?;

@@ -4,10 +4,11 @@ use super::job::{Job, record};
 use super::{GpuError, GpuPairs};
 use crate::{Failure, LbfgsError, Vector};
 use skyscat_gpu::{Bound, Buffer, Device, DeviceError, Recording};
+use skyscat_num::Real;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A vector of variables on a device, in f32. Kernels see as much of it at a time as the
+/// A vector of variables on a device, in its precision. Kernels see as much of it at a time as the
 /// device allows, and products have the same bits for any such allowance.
 ///
 /// If the device fails, products are NaN and vectors keep what they had: the next
@@ -24,9 +25,10 @@ impl GpuVector {
     ///
     /// # Errors
     /// [`DeviceError`] if it does not fit on the device.
-    pub fn new(device: &Arc<Device>, numbers: &[f32]) -> Result<Self, DeviceError> {
+    pub fn new<T: Real>(device: &Arc<Device>, numbers: &[T]) -> Result<Self, DeviceError> {
         let vector = Self::zeros(device, numbers.len())?;
-        device.write(&vector.buffer, 0, numbers);
+        let wide: Vec<f64> = numbers.iter().map(|x| x.to_f64()).collect();
+        device.write(&vector.buffer, 0, &wide);
         Ok(vector)
     }
 
@@ -66,11 +68,11 @@ impl GpuVector {
         self.device.submit(&recording);
         let mut out = [0.0];
         self.device.read(&staging, &mut out)?;
-        Ok(f64::from(out[0]))
+        Ok(out[0])
     }
 
     fn try_sum(&self, x: &Self, a: f64, y: &Self) -> Result<(), GpuError> {
-        let coefficients = self.device.table("coefficients", &[1.0, a as f32])?;
+        let coefficients = self.device.constants("coefficients", &[1.0, a])?;
         let mut recording = Recording::default();
         let vectors = [&x.buffer, &y.buffer];
         combine(&self.device, &coefficients, &vectors, self, &mut recording)?;
@@ -87,8 +89,7 @@ impl Vector for GpuVector {
     }
 
     fn like(&self, numbers: &[f64]) -> Result<Self, LbfgsError> {
-        let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
-        Self::new(&self.device, &narrow).map_err(out_of_reach)
+        Self::new(&self.device, numbers).map_err(out_of_reach)
     }
 
     fn numbers(&self) -> Result<Vec<f64>, LbfgsError> {
@@ -101,7 +102,7 @@ impl Vector for GpuVector {
             self.device.read(&staging, &mut out)
         };
         read().map_err(out_of_reach)?;
-        Ok(out.into_iter().map(f64::from).collect())
+        Ok(out)
     }
 
     fn dot(&self, other: &Self) -> f64 {
@@ -162,7 +163,8 @@ pub(super) fn combine<'a>(
 /// Pieces of a vector that kernels see, of whole parts of its products.
 pub(super) fn pieces(device: &Device, numbers: usize) -> impl Iterator<Item = Range<usize>> {
     let chunk = Products::chunk(numbers);
-    let seen = usize::try_from(device.adapter().allowed.binding_bytes / 4).unwrap_or(usize::MAX);
+    let seen = usize::try_from(device.adapter().allowed.binding_bytes).unwrap_or(usize::MAX);
+    let seen = seen / device.number_bytes();
     let most = (seen / chunk).max(1).saturating_mul(chunk);
     (0..numbers).step_by(most).map(move |start| start..numbers.min(start.saturating_add(most)))
 }
@@ -190,7 +192,7 @@ impl Products {
         Ok(Self { numbers, chunk, parts, count, partials })
     }
 
-    /// 32-bit numbers that the partial sums of so many products take.
+    /// Numbers that the partial sums of so many products take.
     pub(super) fn length(numbers: usize, count: usize) -> usize {
         (numbers.div_ceil(Self::chunk(numbers)).max(1) + 1) * count
     }

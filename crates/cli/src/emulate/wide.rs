@@ -94,7 +94,7 @@ mod on_gpu {
             Err(error) => return Ok(format!("it does not fit: {error:#}")),
         };
         let plan = emulator.plan_on_gpu((emulator.config().batch, 1), device)?;
-        let part = |buffers: &[usize]| mib(GpuPlan::bytes_of(buffers));
+        let part = |buffers: &[usize]| mib(plan.bytes_of(buffers));
         let parts = match plan.parts {
             1 => String::new(),
             parts => format!(", in {parts} parts"),

@@ -63,6 +63,35 @@ fn an_emulation_on_a_gpu_is_named_and_repeats_its_bits() {
     assert!(worst < 1e-2 * peak, "{worst:e} of {peak:e}");
 }
 
+#[test]
+fn an_emulation_in_f64_on_a_gpu_is_that_of_the_cpu() {
+    if !is_there("an emulation in f64 on a GPU") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let line = format!("{LINE} --precision f64 --device");
+    // `gpu` is a hardware adapter where there is one.
+    if !bench.run(&format!("{line} gpu --output a.npy")).stderr.contains("in f64") {
+        bench.refused(&format!("{line} gpu --output a.npy"), &["no numbers of 64 bits"]);
+        return skyscat_tests::skip("an emulation in f64 on a GPU", "the adapter has none");
+    }
+    bench.good(&format!("{line} cpu --output b.npy"));
+    let single = LINE.to_owned() + " --precision f32 --device gpu --output c.npy";
+    bench.good(&single);
+    let maps = |name: &str| read_npy(&bench.path(name)).unwrap();
+    let expected = maps("b.npy");
+    let peak = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let off = |name: &str| {
+        let found = maps(name);
+        found.iter().zip(&expected).fold(0.0f64, |m, (a, b)| m.max((a - b).abs())) / peak
+    };
+    // What is asked of f32 above, 2⁻²⁹ of it, and twice for the rounding of the CPU.
+    let allowed = 2.0 * 1e-2 / f64::from(1 << 29);
+    assert!(off("a.npy") <= allowed, "{:e}", off("a.npy"));
+    assert!(off("c.npy") > allowed, "f32 passed: {:e}", off("c.npy"));
+}
+
 /// Whether there is a device; says so if there is none.
 pub(crate) fn is_there(test: &str) -> bool {
     let there = !adapters().is_empty();

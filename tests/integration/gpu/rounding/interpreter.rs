@@ -5,18 +5,17 @@
 //! WGSL that the kernels are written in and panics at anything else.
 
 use super::number::{Number, Rounding};
-use super::value::{Memory, Place, Root, Value, entry};
+use super::value::{Memory, Place, Root, Value};
 use naga::{
     BinaryOperator, Block, BuiltIn, Expression, Function, Handle, Literal, LocalVariable,
     MathFunction, Module, Statement, Type, TypeInner, UnaryOperator,
 };
-use skyscat_autodiff::device::Word;
 use std::collections::BTreeSet;
 
 /// A run of an entry point: uniform, buffers, and what tables are.
 pub(crate) struct Machine<'a> {
     pub(crate) module: &'a Module,
-    pub(crate) sizes: Vec<Word>,
+    pub(crate) sizes: Vec<usize>,
     pub(crate) memory: Vec<Memory>,
     /// Whether tables are the truth, instead of roundings of it.
     pub(crate) exact_tables: bool,
@@ -242,13 +241,7 @@ impl<'a> Machine<'a> {
         match (place.root, place.depth) {
             (Root::Sizes, 1) => {
                 self.reads.sizes.insert(first);
-                match self.sizes[first] {
-                    Word::Count(n) => Value::Uint(n as u32),
-                    Word::Number(x) => {
-                        let x = f64::from(x as f32);
-                        Value::Real(entry(x, self.exact_tables, &mut self.rounding))
-                    }
-                }
+                Value::Uint(self.sizes[first] as u32)
             }
             (Root::Storage(at), 1) => {
                 self.reads.bindings.insert(at);
