@@ -5,6 +5,7 @@ mod face;
 #[path = "build/validate.rs"]
 mod validate;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -32,17 +33,40 @@ fn faces(folder: &Path) -> Result<String, String> {
     files.retain(|file| file.extension().is_some_and(|e| e == "wgsl"));
     files.sort();
     let mut text = String::new();
-    let mut kernels = Vec::new();
-    for file in &files {
+    let (mut kernels, mut mirrored) = (Vec::new(), BTreeSet::new());
+    for file in files {
         let name = file.file_name().expect("a listed file has a name").to_string_lossy();
-        let source =
-            std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let shown = format!("shaders/wgsl/{name}");
-        let module = validate::validate(&shown, &source)?;
-        let face = face::Face::new(name.trim_end_matches(".wgsl"), &shown, &module)?;
-        text += &face.text(file);
+        let (stem, shown) = (name.trim_end_matches(".wgsl"), format!("shaders/wgsl/{name}"));
+        let own = read(&file)?;
+        let mut paths = vec![file.clone()];
+        let mut sources = vec![(shown.clone(), own.clone())];
+        // What `real` is comes last: single, and once more double.
+        for prelude in preludes(&own).into_iter().chain(["single", "double"]) {
+            let path = folder.join("prelude").join(format!("{prelude}.wgsl"));
+            sources.push((format!("shaders/wgsl/prelude/{prelude}.wgsl"), read(&path)?));
+            paths.push(path);
+        }
+        let sources: Vec<(&str, &str)> =
+            sources.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let (common, reals) = sources.split_at(sources.len() - 2);
+        let module = validate::validate(&[common, &reals[..1]].concat())?;
+        validate::validate_double(&[common, &reals[1..]].concat())?;
+        let face = face::Face::new(stem, &shown, &module)?;
+        text += &face.text(&paths, &mut mirrored);
         kernels.push(face.constant());
     }
     text += &face::list(&kernels);
     Ok(text)
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// What a file asks for in its first line: texts of `wgsl/prelude` that follow its own, so
+/// that its lines keep their numbers.
+fn preludes(source: &str) -> Vec<&str> {
+    let first = source.lines().next().unwrap_or_default();
+    let names = first.strip_prefix("// Prelude: ").unwrap_or_default().trim_end_matches('.');
+    names.split(", ").filter(|name| !name.is_empty()).collect()
 }

@@ -3,8 +3,9 @@
 use naga::{
     AddressSpace, Handle, Module, ScalarKind, StorageAccess, StructMember, Type, TypeInner,
 };
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// A uniform struct as Rust sees it.
 struct Mirror {
@@ -48,19 +49,28 @@ impl Face {
         self.constant.clone()
     }
 
-    /// Rust text; `file` is where the source is read from when it is compiled.
-    pub(crate) fn text(&self, file: &Path) -> String {
+    /// Rust text; `files` are where the source is read from when it is compiled, the last
+    /// two of them one for each precision, and `mirrored` the uniform structs that the text
+    /// has already.
+    pub(crate) fn text(&self, files: &[PathBuf], mirrored: &mut BTreeSet<String>) -> String {
         let Self { constant, shown, entries, bindings, mirrors } = self;
+        let include = |file: &PathBuf| format!("include_str!({:?})", file.display().to_string());
+        let sources: Vec<String> = files.iter().map(include).collect();
+        let (common, reals) = sources.split_at(sources.len() - 2);
+        let common = common.join(", ");
         let mut text = format!(
-            "/// Source of `{shown}`.\npub const {constant}: &str = include_str!({:?});\n\n",
-            file.display().to_string()
+            "/// Source of `{shown}`, preludes included.\n\
+             pub const {constant}: &str = concat!({common}, {});\n\n",
+            reals[0]
         );
         let _ = write!(
             text,
             "/// The validated kernel of `{shown}`.\n\
              pub const {constant}_KERNEL: Kernel = Kernel {{\n    \
-             name: {:?},\n    source: {constant},\n    entries: &[",
-            constant.to_lowercase()
+             name: {:?},\n    source: {constant},\n    \
+             double: concat!({common}, {}),\n    entries: &[",
+            constant.to_lowercase(),
+            reals[1]
         );
         for (name, size) in entries {
             let _ = write!(text, "Entry {{ name: {name:?}, workgroup: {size:?} }}, ");
@@ -74,7 +84,11 @@ impl Face {
             bindings.join(", "),
             members.join(", ")
         );
-        mirrors.iter().for_each(|mirror| text += &mirror.text());
+        for mirror in mirrors {
+            if mirrored.insert(mirror.name.clone()) {
+                text += &mirror.text();
+            }
+        }
         text
     }
 }

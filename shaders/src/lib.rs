@@ -27,8 +27,10 @@
 pub struct Kernel {
     /// Stem of the file, which is also that of its CPU twin.
     pub name: &'static str,
-    /// The WGSL text.
+    /// The WGSL text, for numbers of 32 bits.
     pub source: &'static str,
+    /// The same for numbers of 64 bits, for devices that have them.
+    pub double: &'static str,
     /// Its compute entry points.
     pub entries: &'static [Entry],
     /// How each binding of group 0 is used, from number 0 on, which is the uniform.
@@ -99,24 +101,39 @@ mod tests {
         let broken = CONVOLVE.replace("var re = 0.0;", "var re = ;");
         assert_ne!(broken, CONVOLVE);
         let line = 1 + broken.lines().position(|l| l.contains("var re = ;")).unwrap();
-        let message = validate::validate("wgsl/broken.wgsl", &broken).unwrap_err();
+        let message = validate::validate(&[("wgsl/broken.wgsl", &broken)]).unwrap_err();
         assert!(message.starts_with(&format!("wgsl/broken.wgsl:{line}: ")), "{message}");
         assert!(message.contains("expected expression"), "{message}");
+    }
+
+    #[test]
+    fn an_error_in_a_prelude_is_named_by_its_own_line() {
+        let own = "@compute @workgroup_size(64)\nfn forward() {}\n";
+        for (prelude, line) in [("fn f() {\n    let x = ;\n}\n", 2), ("\n\nfn f() { x }\n", 3)] {
+            let files = [("wgsl/own.wgsl", own), ("wgsl/prelude/broken.wgsl", prelude)];
+            let message = validate::validate(&files).unwrap_err();
+            let start = format!("wgsl/prelude/broken.wgsl:{line}: ");
+            assert!(message.starts_with(&start), "{message}");
+        }
+        let broken = "@compute @workgroup_size(64)\nfn forward() {\n    let x: u32 = 1.5;\n}\n";
+        let files = [("wgsl/own.wgsl", broken), ("wgsl/prelude/good.wgsl", "fn f() {}\n")];
+        let message = validate::validate(&files).unwrap_err();
+        assert!(message.starts_with("wgsl/own.wgsl:3: "), "{message}");
     }
 
     #[test]
     fn a_type_error_is_refused_with_file_and_line() {
         let broken = MODULUS.replace("let re = z[at];", "let re: u32 = z[at];");
         let line = 1 + broken.lines().position(|l| l.contains("let re: u32")).unwrap();
-        let message = validate::validate("wgsl/broken.wgsl", &broken).unwrap_err();
+        let message = validate::validate(&[("wgsl/broken.wgsl", &broken)]).unwrap_err();
         assert!(message.starts_with(&format!("wgsl/broken.wgsl:{line}: ")), "{message}");
     }
 
     #[test]
     fn an_invalid_module_is_refused_by_the_validator() {
         let source = "@compute @workgroup_size(0)\nfn forward() {}\n";
-        let message = validate::validate("wgsl/broken.wgsl", source).unwrap_err();
+        let message = validate::validate(&[("wgsl/broken.wgsl", source)]).unwrap_err();
         assert!(message.contains("wgsl/broken.wgsl"), "{message}");
-        assert!(validate::validate("wgsl/modulus.wgsl", MODULUS).is_ok());
+        assert!(validate::validate(&[("wgsl/modulus.wgsl", MODULUS)]).is_ok());
     }
 }

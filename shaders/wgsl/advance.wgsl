@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // To the accepted point: the differences to it become a pair, and it takes the place.
 //
 // Twin of `advance` in `crates/autodiff/src/optimise/pairs.rs`, which swaps where this
@@ -10,24 +12,17 @@ struct AdvanceSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: AdvanceSizes;
-@group(0) @binding(1) var<storage, read> trial: array<f32>;
-@group(0) @binding(2) var<storage, read> trial_gradient: array<f32>;
-@group(0) @binding(3) var<storage, read_write> point: array<f32>;
-@group(0) @binding(4) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(5) var<storage, read_write> s: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> trial: array<real>;
+@group(0) @binding(2) var<storage, read> trial_gradient: array<real>;
+@group(0) @binding(3) var<storage, read_write> point: array<real>;
+@group(0) @binding(4) var<storage, read_write> gradient: array<real>;
+@group(0) @binding(5) var<storage, read_write> s: array<real>;
+@group(0) @binding(6) var<storage, read_write> y: array<real>;
 
 // s = trial − point, y = their gradients' difference; point = trial, so the gradients.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let at = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let at = flat(invocation);
     if at >= sizes.numbers {
         return;
     }

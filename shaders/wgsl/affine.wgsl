@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // A scale and a shift for each row and channel, and the pullback.
 //
 // Twin of `crates/autodiff/src/affine.rs`: one fused multiply-add a number.
@@ -13,22 +15,15 @@ struct AffineSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: AffineSizes;
-@group(0) @binding(1) var<storage, read> scale: array<f32>;
-@group(0) @binding(2) var<storage, read> shift: array<f32>;
-@group(0) @binding(3) var<storage, read> source: array<f32>;
-@group(0) @binding(4) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> scale: array<real>;
+@group(0) @binding(2) var<storage, read> shift: array<real>;
+@group(0) @binding(3) var<storage, read> source: array<real>;
+@group(0) @binding(4) var<storage, read_write> destination: array<real>;
 
 // y = scale·x + shift.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }
@@ -38,11 +33,8 @@ fn forward(
 
 // x gradient += scale · y gradient.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // a_ℓm of RING maps by quadrature with equal weights, and the pullback.
 //
 // Twin of `Analysis` in `crates/harmonic/src/operators.rs`. The CPU takes FFTs along
@@ -31,8 +33,6 @@ struct AnalysisSizes {
     pixels: u32,
     /// Maps of the batch, padding included.
     maps: u32,
-    /// Quadrature weight of a pixel.
-    weight: f32,
     /// First mode of this run.
     start: u32,
     /// First order of this run.
@@ -40,33 +40,36 @@ struct AnalysisSizes {
     /// Orders of this run.
     orders: u32,
     /// Nothing.
-    padding: u32,
+    padding0: u32,
+    /// Nothing.
+    padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: AnalysisSizes;
 @group(0) @binding(1) var<storage, read> rings: array<u32>;
 @group(0) @binding(2) var<storage, read> modes: array<u32>;
 @group(0) @binding(3) var<storage, read> homes: array<u32>;
-@group(0) @binding(4) var<storage, read> trig: array<f32>;
-@group(0) @binding(5) var<storage, read> legendre: array<f32>;
-@group(0) @binding(6) var<storage, read> source: array<f32>;
-@group(0) @binding(7) var<storage, read_write> rows: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(4) var<storage, read> trig: array<real>;
+@group(0) @binding(5) var<storage, read> legendre: array<real>;
+@group(0) @binding(6) var<storage, read> source: array<real>;
+@group(0) @binding(7) var<storage, read_write> rows: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
+// Quadrature weight of a pixel: 4π over their number.
+fn weight() -> real {
+    return 12.566370614359172 / real(sizes.pixels);
 }
 
 // W and X of a mode on a ring.
-fn lambda(mode: u32, l: u32, m: u32, ring: u32) -> vec2<f32> {
+fn lambda(mode: u32, l: u32, m: u32, ring: u32) -> vec2<real> {
     let north = (sizes.rings + 1u) / 2u;
     var at = ring;
-    var sign = vec2(1.0, 1.0);
+    var sign = vec2<real>(1.0, 1.0);
     if ring >= north {
         at = sizes.rings - 1u - ring;
-        sign = vec2(1.0, -1.0);
+        sign = vec2<real>(1.0, -1.0);
         if ((l + m + sizes.spin) & 1u) == 1u {
-            sign = vec2(-1.0, 1.0);
+            sign = vec2<real>(-1.0, 1.0);
         }
     }
     let entry = 2u * ((mode - sizes.start) * north + at);
@@ -74,7 +77,7 @@ fn lambda(mode: u32, l: u32, m: u32, ring: u32) -> vec2<f32> {
 }
 
 // W·own ± iX·other, + towards component 0: what both ways have in common.
-fn combine(component: u32, w: vec2<f32>, own: vec2<f32>, other: vec2<f32>, sum: vec2<f32>) -> vec2<f32> {
+fn combine(component: u32, w: vec2<real>, own: vec2<real>, other: vec2<real>, sum: vec2<real>) -> vec2<real> {
     var x = w.y;
     if component == 1u {
         x = -x;
@@ -85,11 +88,8 @@ fn combine(component: u32, w: vec2<f32>, own: vec2<f32>, other: vec2<f32>, sum: 
 
 // rows = Σ pixel · e^{−imφ} along a ring.
 @compute @workgroup_size(64)
-fn rings_forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn rings_forward(invocation: Invocation) {
+    let index = flat(invocation);
     let orders = sizes.lmax + 1u;
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
@@ -103,8 +103,8 @@ fn rings_forward(
     let table = rings[4u * ring + 3u];
     let step = (2u * m) % (2u * n);
     var angle = (m * rings[4u * ring + 2u]) % (2u * n);
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     for (var k = 0u; k < n; k++) {
         let x = source[((first + k) * sizes.components + component) * sizes.maps + map];
         re = fma(x, trig[table + 2u * angle], re);
@@ -119,18 +119,15 @@ fn rings_forward(
     rows[to + sizes.maps] = im;
 }
 
-fn row(ring: u32, m: u32, component: u32, map: u32) -> vec2<f32> {
+fn row(ring: u32, m: u32, component: u32, map: u32) -> vec2<real> {
     let at = 2u * ((ring * (sizes.lmax + 1u) + m) * sizes.components + component) * sizes.maps + map;
     return vec2(rows[at], rows[at + sizes.maps]);
 }
 
 // a_ℓm = weight · Σ λ · rows over rings: one complex number an invocation.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
     let mode = sizes.start + index / (sizes.maps * sizes.components);
@@ -140,28 +137,25 @@ fn forward(
     let l = modes[2u * mode];
     let m = modes[2u * mode + 1u];
     let twin = sizes.components - 1u - component;
-    var sum = vec2(0.0, 0.0);
+    var sum = vec2<real>(0.0, 0.0);
     for (var ring = 0u; ring < sizes.rings; ring++) {
         let w = lambda(mode, l, m, ring);
         sum = combine(component, w, row(ring, m, component, map), row(ring, m, twin, map), sum);
     }
     let to = 2u * (mode * sizes.components + component) * sizes.maps + map;
-    destination[to] = sizes.weight * sum.x;
-    destination[to + sizes.maps] = sizes.weight * sum.y;
+    destination[to] = weight() * sum.x;
+    destination[to + sizes.maps] = weight() * sum.y;
 }
 
-fn coefficient(mode: u32, component: u32, map: u32) -> vec2<f32> {
+fn coefficient(mode: u32, component: u32, map: u32) -> vec2<real> {
     let at = 2u * (mode * sizes.components + component) * sizes.maps + map;
     return vec2(source[at], source[at + sizes.maps]);
 }
 
 // rows = Σ λ · a_ℓm gradient over degrees.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
     let m = sizes.first + (index / (sizes.maps * sizes.components)) % sizes.orders;
@@ -171,7 +165,7 @@ fn pullback(
     }
     let twin = sizes.components - 1u - component;
     let column = (m * (2u * sizes.lmax + 1u - m)) / 2u;
-    var sum = vec2(0.0, 0.0);
+    var sum = vec2<real>(0.0, 0.0);
     for (var l = m; l <= sizes.lmax; l++) {
         let mode = column + l;
         let w = lambda(mode, l, m, ring);
@@ -186,11 +180,8 @@ fn pullback(
 
 // pixel gradient += weight · Σ_m Re(rows · e^{imφ}): one number an invocation.
 @compute @workgroup_size(64)
-fn rings_pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn rings_pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let component = (index / sizes.maps) % sizes.components;
     let pixel = index / (sizes.maps * sizes.components);
@@ -202,7 +193,7 @@ fn rings_pullback(
     let table = rings[4u * ring + 3u];
     let step = 2u * (pixel - rings[4u * ring]) + rings[4u * ring + 2u];
     var angle = 0u;
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var m = 0u; m <= sizes.lmax; m++) {
         let z = row(ring, m, component, map);
         sum = fma(z.x, trig[table + 2u * angle], sum);
@@ -213,5 +204,5 @@ fn rings_pullback(
             angle -= 2u * n;
         }
     }
-    destination[index] = fma(sizes.weight, sum, destination[index]);
+    destination[index] = fma(weight(), sum, destination[index]);
 }

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Some neighbouring channels of a field, and the pullback.
 //
 // Twin of `crates/autodiff/src/channels.rs`.
@@ -18,20 +20,13 @@ struct ChannelsSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: ChannelsSizes;
-@group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> source: array<real>;
+@group(0) @binding(2) var<storage, read_write> destination: array<real>;
 
 // channels = field.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.count {
         return;
     }
@@ -41,11 +36,8 @@ fn forward(
 
 // field gradient += channels gradient.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.count {
         return;
     }

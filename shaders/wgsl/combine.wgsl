@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // A linear combination of up to six vectors, added to what is there or in its place.
 //
 // Twin of `set_sum` in `crates/autodiff/src/optimise/vector.rs`, for more vectors: one
@@ -16,20 +18,16 @@ struct CombineSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: CombineSizes;
-@group(0) @binding(1) var<storage, read> coefficients: array<f32>;
-@group(0) @binding(2) var<storage, read> a0: array<f32>;
-@group(0) @binding(3) var<storage, read> a1: array<f32>;
-@group(0) @binding(4) var<storage, read> a2: array<f32>;
-@group(0) @binding(5) var<storage, read> a3: array<f32>;
-@group(0) @binding(6) var<storage, read> a4: array<f32>;
-@group(0) @binding(7) var<storage, read> a5: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> coefficients: array<real>;
+@group(0) @binding(2) var<storage, read> a0: array<real>;
+@group(0) @binding(3) var<storage, read> a1: array<real>;
+@group(0) @binding(4) var<storage, read> a2: array<real>;
+@group(0) @binding(5) var<storage, read> a3: array<real>;
+@group(0) @binding(6) var<storage, read> a4: array<real>;
+@group(0) @binding(7) var<storage, read> a5: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
-fn vector(which: u32, at: u32) -> f32 {
+fn vector(which: u32, at: u32) -> real {
     switch which {
         case 0u: { return a0[at]; }
         case 1u: { return a1[at]; }
@@ -42,15 +40,12 @@ fn vector(which: u32, at: u32) -> f32 {
 
 // destination = [destination +] Σ coefficient·vector.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let at = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let at = flat(invocation);
     if at >= sizes.numbers {
         return;
     }
-    var sum = 0.0;
+    var sum: real = 0.0;
     if sizes.adds == 1u {
         sum = destination[at];
     }

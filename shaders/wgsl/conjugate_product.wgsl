@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // A·B* of two complex fields, and the pullbacks.
 //
 // Twin of `ConjugateProduct` in `crates/wavelet/src/operators/pointwise.rs`: same
@@ -18,15 +20,11 @@ struct ConjugateProductSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: ConjugateProductSizes;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<real>;
+@group(0) @binding(2) var<storage, read> b: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
-fn product(at: u32) -> vec2<f32> {
+fn product(at: u32) -> vec2<real> {
     let ar = a[at];
     var ai = a[at + sizes.maps];
     if sizes.conjugate == 1u {
@@ -39,11 +37,8 @@ fn product(at: u32) -> vec2<f32> {
 
 // destination = a·b, or conj(a)·b.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }
@@ -55,11 +50,8 @@ fn forward(
 
 // destination += a·b, or conj(a)·b, where a is the cotangent and b the other field.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }

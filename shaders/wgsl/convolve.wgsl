@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // All oriented wavelets of one scale applied to real fields, and the pullback.
 //
 // Twin of `crates/wavelet/src/operators/convolve.rs`: same arguments, and the
@@ -29,23 +31,14 @@ struct ConvolveSizes {
 @group(0) @binding(1) var<storage, read> offsets: array<u32>;
 @group(0) @binding(2) var<storage, read> columns: array<u32>;
 @group(0) @binding(3) var<storage, read> entries: array<u32>;
-@group(0) @binding(4) var<storage, read> weights: array<f32>;
-@group(0) @binding(5) var<storage, read> source: array<f32>;
-@group(0) @binding(6) var<storage, read_write> destination: array<f32>;
-
-// One number for each invocation of a dispatch of any width: a device allows
-// only 65,535 workgroups in one dimension.
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(4) var<storage, read> weights: array<real>;
+@group(0) @binding(5) var<storage, read> source: array<real>;
+@group(0) @binding(6) var<storage, read_write> destination: array<real>;
 
 // bands = table · image: one complex number an invocation.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % sizes.channels;
     let orientation = (index / (sizes.maps * sizes.channels)) % sizes.orientations;
@@ -53,8 +46,8 @@ fn forward(
     if pixel >= sizes.pixels {
         return;
     }
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     for (var entry = offsets[pixel]; entry < offsets[pixel + 1u]; entry++) {
         let x = source[(columns[entry] * sizes.channels + channel) * sizes.maps + map];
         let weight = 2u * (entry * sizes.orientations + orientation);
@@ -69,11 +62,8 @@ fn forward(
 // image gradient += tableᵀ · bands gradient: one real number an invocation, so
 // that every sum has one owner and needs no atomics.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % sizes.channels;
     let pixel = index / (sizes.maps * sizes.channels);
@@ -81,7 +71,7 @@ fn pullback(
         return;
     }
     var re = destination[index];
-    var im = 0.0;
+    var im: real = 0.0;
     for (var i = offsets[pixel]; i < offsets[pixel + 1u]; i++) {
         for (var orientation = 0u; orientation < sizes.orientations; orientation++) {
             let band = (columns[i] * sizes.orientations + orientation) * sizes.channels + channel;

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Covariances of the fields of one group: sums of products, a tree over parts, pairs.
 //
 // Twin of `crates/wavelet/src/operators/covariance/sums.rs`: rows of a part are
@@ -41,24 +43,17 @@ struct CovarianceProductsSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceProductsSizes;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<real>;
+@group(0) @binding(2) var<storage, read> source: array<real>;
 @group(0) @binding(3) var<storage, read> factors: array<u32>;
 @group(0) @binding(4) var<storage, read> picks: array<u32>;
-@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(6) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(5) var<storage, read_write> partials: array<real>;
+@group(0) @binding(6) var<storage, read_write> destination: array<real>;
 
 // One sum of one part and mask: Σ w x y*, or Σ w x.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let sums = sizes.products + sizes.means;
     let map = index % sizes.maps;
     let which = (index / sizes.maps) % sums;
@@ -71,8 +66,8 @@ fn forward(
     let y_slot = factors[2u * which + 1u];
     let stride = 2u * sizes.slots * sizes.maps;
     let end = min((part + 1u) * sizes.chunk, sizes.pixels);
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     if y_slot == 0xffffffffu {
         for (var row = part * sizes.chunk; row < end; row++) {
             let w = weights[row * sizes.masks + mask];
@@ -100,11 +95,8 @@ fn forward(
 
 // The parts added pairwise into the first: neighbours, then pairs of those.
 @compute @workgroup_size(64)
-fn tree(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn tree(invocation: Invocation) {
+    let index = flat(invocation);
     let block = 2u * sizes.masks * (sizes.products + sizes.means) * sizes.maps;
     if index >= block {
         return;
@@ -118,11 +110,8 @@ fn tree(
 
 // Channels of the result: products with the means taken off, then the means.
 @compute @workgroup_size(64)
-fn finish(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn finish(invocation: Invocation) {
+    let index = flat(invocation);
     let sums = sizes.products + sizes.means;
     let all = sizes.picked + sizes.means;
     let map = index % sizes.maps;
@@ -133,8 +122,8 @@ fn finish(
     }
     let first = 2u * mask * sums * sizes.maps + map;
     var channel = 0u;
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     if which >= sizes.picked {
         let slot = which - sizes.picked;
         channel = sizes.pairs + sizes.group * sizes.slots + slot;

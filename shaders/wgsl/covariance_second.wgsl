@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // The fields of one group: bands copied, moduli convolved and turned, and the pullbacks.
 //
 // Twin of `crates/wavelet/src/operators/covariance/fill.rs`: the entries of a row are
@@ -37,23 +39,16 @@ struct CovarianceSecondSizes {
 @group(0) @binding(1) var<storage, read> offsets: array<u32>;
 @group(0) @binding(2) var<storage, read> columns: array<u32>;
 @group(0) @binding(3) var<storage, read> entries: array<u32>;
-@group(0) @binding(4) var<storage, read> weights: array<f32>;
+@group(0) @binding(4) var<storage, read> weights: array<real>;
 @group(0) @binding(5) var<storage, read> shifts: array<u32>;
-@group(0) @binding(6) var<storage, read> turns: array<f32>;
-@group(0) @binding(7) var<storage, read> source: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(6) var<storage, read> turns: array<real>;
+@group(0) @binding(7) var<storage, read> source: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
 // fields = band of this group.
 @compute @workgroup_size(64)
-fn bands(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn bands(invocation: Invocation) {
+    let index = flat(invocation);
     let width = 2u * sizes.maps;
     let pixel = index / width;
     if pixel >= sizes.pixels {
@@ -66,11 +61,8 @@ fn bands(
 
 // band gradient += fields gradient.
 @compute @workgroup_size(64)
-fn bands_pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn bands_pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let width = 2u * sizes.maps;
     let pixel = index / width;
     if pixel >= sizes.pixels {
@@ -82,9 +74,9 @@ fn bands_pullback(
 }
 
 // Modulus ⋆ wavelet of the group at a pixel, one channel.
-fn convolved(pixel: u32, channel: u32, map: u32) -> vec2<f32> {
-    var re = 0.0;
-    var im = 0.0;
+fn convolved(pixel: u32, channel: u32, map: u32) -> vec2<real> {
+    var re: real = 0.0;
+    var im: real = 0.0;
     for (var entry = offsets[pixel]; entry < offsets[pixel + 1u]; entry++) {
         let x = source[(columns[entry] * sizes.orientations + channel) * sizes.maps + map];
         let weight = 2u * (entry * sizes.orientations + sizes.group);
@@ -96,11 +88,8 @@ fn convolved(pixel: u32, channel: u32, map: u32) -> vec2<f32> {
 
 // fields = modulus ⋆ wavelet, turned: one complex number an invocation.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let r = sizes.orientations;
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % r;
@@ -108,7 +97,7 @@ fn forward(
     if pixel >= sizes.pixels {
         return;
     }
-    var z = vec2(0.0, 0.0);
+    var z = vec2<real>(0.0, 0.0);
     if sizes.turned == 1u {
         let at = pixel * r + sizes.group;
         let a = convolved(pixel, (channel + shifts[at]) % r, map);
@@ -122,18 +111,15 @@ fn forward(
     destination[to + sizes.maps] = z.y;
 }
 
-fn field(pixel: u32, channel: u32, map: u32) -> vec2<f32> {
+fn field(pixel: u32, channel: u32, map: u32) -> vec2<real> {
     let at = 2u * (pixel * sizes.slots + sizes.slot + channel) * sizes.maps + map;
     return vec2(source[at], source[at + sizes.maps]);
 }
 
 // modulus gradient += tableᵀ · fields gradient turned back: one number an invocation.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let r = sizes.orientations;
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % r;
@@ -142,10 +128,10 @@ fn pullback(
         return;
     }
     var re = destination[index];
-    var im = 0.0;
+    var im: real = 0.0;
     for (var i = offsets[pixel]; i < offsets[pixel + 1u]; i++) {
         let row = columns[i];
-        var z = vec2(0.0, 0.0);
+        var z = vec2<real>(0.0, 0.0);
         if sizes.turned == 1u {
             let at = row * r + sizes.group;
             let a = field(row, (channel + 2u * r - shifts[at]) % r, map);

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Gradients of the fields of one group from the cotangent of their covariances.
 //
 // Twin of `crates/wavelet/src/operators/covariance/linear.rs`:
@@ -42,18 +44,14 @@ struct CovarianceSpreadSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceSpreadSizes;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<real>;
+@group(0) @binding(2) var<storage, read> source: array<real>;
 @group(0) @binding(3) var<storage, read> links: array<u32>;
 @group(0) @binding(4) var<storage, read> parts: array<u32>;
-@group(0) @binding(5) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(6) var<storage, read> means: array<f32>;
-@group(0) @binding(7) var<storage, read_write> packed: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(5) var<storage, read> cotangent: array<real>;
+@group(0) @binding(6) var<storage, read> means: array<real>;
+@group(0) @binding(7) var<storage, read_write> packed: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
 // Where a link or, after the links, a slot stands in packed.
 fn place(mask: u32, which: u32, map: u32) -> u32 {
@@ -62,19 +60,16 @@ fn place(mask: u32, which: u32, map: u32) -> u32 {
 
 // The factor of every link: cotangents, some of them conjugated, added.
 @compute @workgroup_size(64)
-fn pack(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pack(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let link = (index / sizes.maps) % sizes.links;
     let mask = index / (sizes.maps * sizes.links);
     if mask >= sizes.masks {
         return;
     }
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     for (var part = parts[link]; part < parts[link + 1u]; part++) {
         let at = sizes.links + 1u + 3u * part;
         let channel = parts[at] + sizes.group * parts[at + 1u];
@@ -93,19 +88,16 @@ fn pack(
 
 // The cotangent of every mean, less what centring takes off.
 @compute @workgroup_size(64)
-fn offset(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn offset(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let slot = (index / sizes.maps) % sizes.slots;
     let mask = index / (sizes.maps * sizes.slots);
     if mask >= sizes.masks {
         return;
     }
-    var re = 0.0;
-    var im = 0.0;
+    var re: real = 0.0;
+    var im: real = 0.0;
     if sizes.centred == 1u {
         let first = mask * sizes.channels + sizes.pairs + sizes.group * sizes.slots;
         let own = 2u * (first + slot) * sizes.maps + map;
@@ -127,18 +119,15 @@ fn offset(
 
 // The gradient of every field: one complex number an invocation.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let slot = (index / sizes.maps) % sizes.slots;
     let pixel = index / (sizes.maps * sizes.slots);
     if pixel >= sizes.pixels {
         return;
     }
-    var total = vec2(0.0, 0.0);
+    var total = vec2<real>(0.0, 0.0);
     for (var mask = 0u; mask < sizes.masks; mask++) {
         let start = place(mask, sizes.links + slot, map);
         var re = packed[start];

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // A real sparse matrix applied to every channel, and its transpose.
 //
 // Twin of `crates/wavelet/src/operators/gather.rs`: the entries of a row are summed in
@@ -17,27 +19,20 @@ struct GatherSizes {
 @group(0) @binding(0) var<uniform> sizes: GatherSizes;
 @group(0) @binding(1) var<storage, read> offsets: array<u32>;
 @group(0) @binding(2) var<storage, read> columns: array<u32>;
-@group(0) @binding(3) var<storage, read> weights: array<f32>;
-@group(0) @binding(4) var<storage, read> source: array<f32>;
-@group(0) @binding(5) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(3) var<storage, read> weights: array<real>;
+@group(0) @binding(4) var<storage, read> source: array<real>;
+@group(0) @binding(5) var<storage, read_write> destination: array<real>;
 
 // y = matrix · x.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.width {
         return;
     }
     let row = index / sizes.width;
     let number = index % sizes.width;
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var entry = offsets[row]; entry < offsets[row + 1u]; entry++) {
         sum = fma(weights[entry], source[columns[entry] * sizes.width + number], sum);
     }
@@ -46,11 +41,8 @@ fn forward(
 
 // x gradient += matrixᵀ · y gradient.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.width {
         return;
     }

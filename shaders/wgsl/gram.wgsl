@@ -7,13 +7,15 @@
 // Layouts: vectors [number]; partials [part][product], and after the parts one row of
 // results [product]; product = first + vector·others + other.
 
-/// Sizes of one run.
+/// Sizes of one run, over one piece of the vectors.
 struct GramSizes {
-    /// Length of the vectors.
+    /// Length of the piece.
     numbers: u32,
     /// Numbers of a part, a multiple of 64.
     chunk: u32,
-    /// Parts, at most 256.
+    /// Parts before the piece.
+    before: u32,
+    /// Its parts, of at most 256 in all.
     parts: u32,
     /// Vectors of this run.
     vectors: u32,
@@ -23,23 +25,21 @@ struct GramSizes {
     first: u32,
     /// Products of all runs.
     products: u32,
-    /// Nothing.
-    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: GramSizes;
-@group(0) @binding(1) var<storage, read> a0: array<f32>;
-@group(0) @binding(2) var<storage, read> a1: array<f32>;
-@group(0) @binding(3) var<storage, read> a2: array<f32>;
-@group(0) @binding(4) var<storage, read> a3: array<f32>;
-@group(0) @binding(5) var<storage, read> b0: array<f32>;
-@group(0) @binding(6) var<storage, read> b1: array<f32>;
-@group(0) @binding(7) var<storage, read> b2: array<f32>;
-@group(0) @binding(8) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(1) var<storage, read> a0: array<real>;
+@group(0) @binding(2) var<storage, read> a1: array<real>;
+@group(0) @binding(3) var<storage, read> a2: array<real>;
+@group(0) @binding(4) var<storage, read> a3: array<real>;
+@group(0) @binding(5) var<storage, read> b0: array<real>;
+@group(0) @binding(6) var<storage, read> b1: array<real>;
+@group(0) @binding(7) var<storage, read> b2: array<real>;
+@group(0) @binding(8) var<storage, read_write> partials: array<real>;
 
-var<workgroup> tree: array<f32, 64>;
+var<workgroup> tree: array<real, 64>;
 
-fn vector(which: u32, at: u32) -> f32 {
+fn vector(which: u32, at: u32) -> real {
     switch which {
         case 0u: { return a0[at]; }
         case 1u: { return a1[at]; }
@@ -48,7 +48,7 @@ fn vector(which: u32, at: u32) -> f32 {
     }
 }
 
-fn other(which: u32, at: u32) -> f32 {
+fn other(which: u32, at: u32) -> real {
     switch which {
         case 0u: { return b0[at]; }
         case 1u: { return b1[at]; }
@@ -57,7 +57,7 @@ fn other(which: u32, at: u32) -> f32 {
 }
 
 // The sum of the 64 numbers of a workgroup, by a fixed tree.
-fn added(lane: u32, mine: f32) -> f32 {
+fn added(lane: u32, mine: real) -> real {
     tree[lane] = mine;
     workgroupBarrier();
     for (var stride = 32u; stride > 0u; stride /= 2u) {
@@ -82,9 +82,9 @@ fn parts(
     let end = min((part + 1u) * sizes.chunk, sizes.numbers);
     for (var i = 0u; i < sizes.vectors; i++) {
         for (var j = 0u; j < sizes.others; j++) {
-            var sum = 0.0;
+            var sum: real = 0.0;
             for (var block = part * sizes.chunk + lane; block < end; block += 1024u) {
-                var few = 0.0;
+                var few: real = 0.0;
                 for (var at = block; at < min(block + 1024u, end); at += 64u) {
                     few = fma(vector(i, at), other(j, at), few);
                 }
@@ -92,7 +92,8 @@ fn parts(
             }
             let total = added(lane, sum);
             if lane == 0u && part < sizes.parts {
-                partials[part * sizes.products + sizes.first + i * sizes.others + j] = total;
+                let row = (sizes.before + part) * sizes.products;
+                partials[row + sizes.first + i * sizes.others + j] = total;
             }
         }
     }
@@ -106,7 +107,7 @@ fn finish(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     let product = id.x + id.y * groups.x;
-    var sum = 0.0;
+    var sum: real = 0.0;
     if product < sizes.products {
         for (var part = lane; part < sizes.parts; part += 64u) {
             sum += partials[part * sizes.products + product];

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // 1/√p of powers, 0 where there is none, and the pullback.
 //
 // Twin of `InverseRoot` in `crates/scattering/src/operators.rs`, which takes roots in
@@ -10,25 +12,18 @@ struct InverseRootSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: InverseRootSizes;
-@group(0) @binding(1) var<storage, read> p: array<f32>;
-@group(0) @binding(2) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> p: array<real>;
+@group(0) @binding(2) var<storage, read> cotangent: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
 // y = 1/√p.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }
-    var root = 0.0;
+    var root: real = 0.0;
     if p[index] > 0.0 {
         root = 1.0 / sqrt(p[index]);
     }
@@ -37,11 +32,8 @@ fn forward(
 
 // p gradient −= y gradient / 2p√p.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }

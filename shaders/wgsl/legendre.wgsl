@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // W and X of some orders on the northern rings, by recurrence in the degree from seeds.
 //
 // Twin of `crates/harmonic/src/recurrence.rs`, which climbs from the first degree in
@@ -28,22 +30,15 @@ struct LegendreSizes {
 
 @group(0) @binding(0) var<uniform> sizes: LegendreSizes;
 @group(0) @binding(1) var<storage, read> blocks: array<u32>;
-@group(0) @binding(2) var<storage, read> steps: array<f32>;
-@group(0) @binding(3) var<storage, read> heights: array<f32>;
-@group(0) @binding(4) var<storage, read> seeds: array<f32>;
-@group(0) @binding(5) var<storage, read_write> legendre: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(2) var<storage, read> steps: array<real>;
+@group(0) @binding(3) var<storage, read> heights: array<real>;
+@group(0) @binding(4) var<storage, read> seeds: array<real>;
+@group(0) @binding(5) var<storage, read_write> legendre: array<real>;
 
 // One block on one ring.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let ring = index % sizes.north;
     let block = index / sizes.north;
     if block >= sizes.blocks {

@@ -1,49 +1,19 @@
+// Prelude: invocation, term.
+//
 // Mean over spread of each coefficient within a group of maps, against a target.
 //
 // Twin of `crates/emulator/src/loss/ratio.rs`. A ratio has no unit: maps are divided by
 // the largest of them, so that no square of a small spectrum leaves the range of f32.
 //
-// Layouts, the map innermost: statistic and gradient [coefficient][group][map], the
-// maps of a group padded to the stride; columns and contributions [coefficient][group].
+// Layout: columns [coefficient][group].
 
-/// Sizes of one statistic of a term.
-struct MatchRatioSizes {
-    /// Real coefficients of the statistic.
-    coefficients: u32,
-    /// First of them among those of the term.
-    first: u32,
-    /// Groups of maps, each with its own loss.
-    groups: u32,
-    /// Maps of a group.
-    maps: u32,
-    /// Maps of a group, padding included.
-    stride: u32,
-    /// Nothing.
-    padding0: u32,
-    /// Nothing.
-    padding1: u32,
-    /// Nothing.
-    padding2: u32,
-}
-
-@group(0) @binding(0) var<uniform> sizes: MatchRatioSizes;
 // Target, what f32 leaves of it, the scale of a squared residual (0: left out), nothing.
-@group(0) @binding(1) var<storage, read> columns: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> statistic: array<f32>;
-@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(4) var<storage, read_write> contributions: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> columns: array<vec4<real>>;
 
 // scale·(mean/spread − target)², and its gradient added: one coefficient of one group.
 @compute @workgroup_size(64)
-fn evaluate(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn evaluate(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.coefficients * sizes.groups {
         return;
     }
@@ -54,24 +24,24 @@ fn evaluate(
     if column.z == 0.0 {
         return;
     }
-    var peak = 0.0;
+    var peak: real = 0.0;
     for (var map = 0u; map < sizes.maps; map++) {
         peak = max(peak, abs(statistic[start + map]));
     }
     let unit = select(1.0 / peak, 1.0, peak == 0.0);
-    let n = f32(sizes.maps);
-    var sum = 0.0;
+    let n = real(sizes.maps);
+    var sum: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             part += statistic[start + map] * unit;
         }
         sum += part;
     }
     let mean = sum / n;
-    var squares = 0.0;
+    var squares: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             let x = statistic[start + map] * unit - mean;
             part = fma(x, x, part);

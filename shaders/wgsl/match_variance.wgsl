@@ -1,69 +1,39 @@
+// Prelude: invocation, term.
+//
 // The variance of each coefficient within a group of maps, against a target.
 //
 // Twin of `crates/emulator/src/loss/variance.rs`. Maps are taken relative to the first
 // of them, so that a mean far from zero costs no digits of the variance.
 //
-// Layouts, the map innermost: statistic and gradient [coefficient][group][map], the
-// maps of a group padded to the stride; columns and contributions [coefficient][group].
+// Layout: columns [coefficient][group].
 
-/// Sizes of one statistic of a term.
-struct MatchVarianceSizes {
-    /// Real coefficients of the statistic.
-    coefficients: u32,
-    /// First of them among those of the term.
-    first: u32,
-    /// Groups of maps, each with its own loss.
-    groups: u32,
-    /// Maps of a group.
-    maps: u32,
-    /// Maps of a group, padding included.
-    stride: u32,
-    /// Nothing.
-    padding0: u32,
-    /// Nothing.
-    padding1: u32,
-    /// Nothing.
-    padding2: u32,
-}
-
-@group(0) @binding(0) var<uniform> sizes: MatchVarianceSizes;
 // Target, what f32 leaves of it, the inverse scale, and that of a squared residual.
-@group(0) @binding(1) var<storage, read> columns: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> statistic: array<f32>;
-@group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(4) var<storage, read_write> contributions: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> columns: array<vec4<real>>;
 
 // scale·((variance − target)/unit)², and its gradient added: one coefficient of a group.
 @compute @workgroup_size(64)
-fn evaluate(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn evaluate(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.coefficients * sizes.groups {
         return;
     }
     let row = sizes.first * sizes.groups + index;
     let column = columns[row];
     let start = index * sizes.stride;
-    let n = f32(sizes.maps);
+    let n = real(sizes.maps);
     let origin = statistic[start];
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             part += statistic[start + map] - origin;
         }
         sum += part;
     }
     let mean = sum / n;
-    var squares = 0.0;
+    var squares: real = 0.0;
     for (var block = 0u; block < sizes.maps; block += 8u) {
-        var part = 0.0;
+        var part: real = 0.0;
         for (var map = block; map < min(block + 8u, sizes.maps); map++) {
             let x = (statistic[start + map] - origin) - mean;
             part = fma(x, x, part);

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Masked means of fields or of their squares, and the pullback.
 //
 // Twin of `crates/wavelet/src/operators/mean.rs`: parts of as many rows, summed in the
@@ -27,23 +29,16 @@ struct MeanSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: MeanSizes;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
-@group(0) @binding(3) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(5) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> weights: array<real>;
+@group(0) @binding(2) var<storage, read> source: array<real>;
+@group(0) @binding(3) var<storage, read> cotangent: array<real>;
+@group(0) @binding(4) var<storage, read_write> partials: array<real>;
+@group(0) @binding(5) var<storage, read_write> destination: array<real>;
 
 // The sum of one part, mask and number.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let number = index % sizes.width;
     let mask = (index / sizes.width) % sizes.masks;
     let part = index / (sizes.width * sizes.masks);
@@ -51,7 +46,7 @@ fn forward(
         return;
     }
     let end = min((part + 1u) * sizes.chunk, sizes.rows);
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var row = part * sizes.chunk; row < end; row++) {
         let x = source[row * sizes.width + number];
         var w = weights[row * sizes.masks + mask];
@@ -65,11 +60,8 @@ fn forward(
 
 // The parts added pairwise: left and right neighbour, then pairs of those.
 @compute @workgroup_size(64)
-fn finish(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn finish(invocation: Invocation) {
+    let index = flat(invocation);
     let block = sizes.width * sizes.masks;
     if index >= block {
         return;
@@ -84,11 +76,8 @@ fn finish(
 
 // x gradient += w · mean gradient, times 2x for squares.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.width {
         return;
     }

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // |z| of every complex number, or √(|z|² + ε²), and the pullback.
 //
 // Twin of `Modulus` in `crates/wavelet/src/operators/pointwise.rs`: same order
@@ -6,6 +8,7 @@
 // Layouts, the map innermost:
 //   z          [row][channel][re, im][map]
 //   modulus    [row][channel][map]
+//   softening  ε², or 0 for the modulus itself
 
 /// Sizes of one field of moduli.
 struct ModulusSizes {
@@ -13,33 +16,23 @@ struct ModulusSizes {
     numbers: u32,
     /// Maps of the batch, padding included.
     maps: u32,
-    /// ε²; 0 for the modulus itself.
-    epsilon2: f32,
-    /// Nothing; keeps the structure at 16 bytes.
-    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: ModulusSizes;
-@group(0) @binding(1) var<storage, read> z: array<f32>;
+@group(0) @binding(1) var<storage, read> softening: array<real>;
+@group(0) @binding(2) var<storage, read> z: array<real>;
 // The modulus in the pullback's sense: the gradient towards it.
-@group(0) @binding(2) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(3) var<storage, read> cotangent: array<real>;
+@group(0) @binding(4) var<storage, read_write> destination: array<real>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
-fn softened(re: f32, im: f32) -> f32 {
-    return sqrt(fma(im, im, fma(re, re, sizes.epsilon2)));
+fn softened(re: real, im: real) -> real {
+    return sqrt(fma(im, im, fma(re, re, softening[0])));
 }
 
 // modulus = √(|z|² + ε²).
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }
@@ -49,11 +42,8 @@ fn forward(
 
 // z gradient += cotangent · z / modulus.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers * sizes.maps {
         return;
     }
@@ -61,7 +51,7 @@ fn pullback(
     let re = z[at];
     let im = z[at + sizes.maps];
     let modulus = softened(re, im);
-    var ratio = 0.0;
+    var ratio: real = 0.0;
     if modulus > 0.0 {
         ratio = cotangent[index] / modulus;
     }

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Coefficients times one or two factors, and the pullbacks.
 //
 // Twin of `Normalise` in `crates/scattering/src/operators.rs`. The factors of all
@@ -31,20 +33,16 @@ struct NormaliseSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: NormaliseSizes;
-@group(0) @binding(1) var<storage, read> source: array<f32>;
-@group(0) @binding(2) var<storage, read_write> packed: array<f32>;
+@group(0) @binding(1) var<storage, read> source: array<real>;
+@group(0) @binding(2) var<storage, read_write> packed: array<real>;
 @group(0) @binding(3) var<storage, read> first: array<u32>;
 @group(0) @binding(4) var<storage, read> second: array<u32>;
 @group(0) @binding(5) var<storage, read> offsets: array<u32>;
 @group(0) @binding(6) var<storage, read> members: array<u32>;
-@group(0) @binding(7) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(8) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(7) var<storage, read> cotangent: array<real>;
+@group(0) @binding(8) var<storage, read_write> destination: array<real>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
-fn factor(row: u32, which: u32, map: u32) -> f32 {
+fn factor(row: u32, which: u32, map: u32) -> real {
     if which == 0xffffffffu {
         return 1.0;
     }
@@ -53,11 +51,8 @@ fn factor(row: u32, which: u32, map: u32) -> f32 {
 
 // packed = the factors of one input.
 @compute @workgroup_size(64)
-fn pack(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pack(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.count * sizes.maps {
         return;
     }
@@ -69,11 +64,8 @@ fn pack(
 
 // y = x · (a b).
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let part = (index / sizes.maps) % sizes.parts;
     let channel = (index / (sizes.maps * sizes.parts)) % sizes.channels;
@@ -88,11 +80,8 @@ fn forward(
 
 // x gradient += y gradient · (a b).
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let part = (index / sizes.maps) % sizes.parts;
     let channel = (index / (sizes.maps * sizes.parts)) % sizes.channels;
@@ -107,11 +96,8 @@ fn pullback(
 
 // gradient of a factor += Σ y gradient · x · (other factor) over its coefficients.
 @compute @workgroup_size(64)
-fn along(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn along(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let own = (index / sizes.maps) % sizes.count;
     let row = index / (sizes.maps * sizes.count);
@@ -121,7 +107,7 @@ fn along(
     var sum = destination[index];
     for (var member = offsets[own]; member < offsets[own + 1u]; member++) {
         let channel = members[2u * member];
-        var along = 0.0;
+        var along: real = 0.0;
         for (var part = 0u; part < sizes.parts; part++) {
             let g = ((row * sizes.channels + channel) * sizes.parts + part) * sizes.maps + map;
             let x = ((row * sizes.channels_in + channel) * sizes.parts + part) * sizes.maps + map;

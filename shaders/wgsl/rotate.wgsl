@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // Orientations turned pixel by pixel, and the pullback.
 //
 // Twin of `crates/wavelet/src/operators/rotate.rs`: same order of the fused
@@ -22,13 +24,9 @@ struct RotateSizes {
 
 @group(0) @binding(0) var<uniform> sizes: RotateSizes;
 @group(0) @binding(1) var<storage, read> shifts: array<u32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> source: array<f32>;
-@group(0) @binding(4) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(2) var<storage, read> weights: array<real>;
+@group(0) @binding(3) var<storage, read> source: array<real>;
+@group(0) @binding(4) var<storage, read_write> destination: array<real>;
 
 // Where number `index` stands: pixel and group, orientation, number in the channel.
 fn place(index: u32) -> vec3<u32> {
@@ -37,17 +35,14 @@ fn place(index: u32) -> vec3<u32> {
     return vec3(turn, channel % sizes.orientations, index % sizes.width);
 }
 
-fn value(turn: u32, orientation: u32, number: u32) -> f32 {
+fn value(turn: u32, orientation: u32, number: u32) -> real {
     return source[(turn * sizes.orientations + orientation) * sizes.width + number];
 }
 
 // out_l = cos²·in_{l+i} + sin²·in_{l+i+1}.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let at = place(index);
     if at.x >= sizes.pixels * sizes.groups {
         return;
@@ -61,11 +56,8 @@ fn forward(
 
 // in gradient_l += cos²·out gradient_{l−i} + sin²·out gradient_{l−i−1}.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     let at = place(index);
     if at.x >= sizes.pixels * sizes.groups {
         return;

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // sgn(x)√|x| of every real and imaginary part, and the pullback.
 //
 // Twin of `SignedRoot` in `crates/wavelet/src/operators/pointwise.rs`, which takes
@@ -10,21 +12,14 @@ struct SignedRootSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: SignedRootSizes;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> x: array<real>;
+@group(0) @binding(2) var<storage, read> cotangent: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
 // y = sgn(x)√|x|.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }
@@ -33,11 +28,8 @@ fn forward(
 
 // x gradient += y gradient / 2√|x|.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }

@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // C_ℓ = 1/(2ℓ+1) Σ_m |a_ℓm|^p of every field and pair of fields, and the pullback.
 //
 // Twin of `crates/harmonic/src/spectra_operator.rs`: same order of the sums; roots are
@@ -30,18 +32,14 @@ struct SpectraSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: SpectraSizes;
-@group(0) @binding(1) var<storage, read> first: array<f32>;
-@group(0) @binding(2) var<storage, read> second: array<f32>;
+@group(0) @binding(1) var<storage, read> first: array<real>;
+@group(0) @binding(2) var<storage, read> second: array<real>;
 @group(0) @binding(3) var<storage, read> degrees: array<u32>;
-@group(0) @binding(4) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(5) var<storage, read_write> slopes: array<f32>;
-@group(0) @binding(6) var<storage, read_write> destination: array<f32>;
+@group(0) @binding(4) var<storage, read> cotangent: array<real>;
+@group(0) @binding(5) var<storage, read_write> slopes: array<real>;
+@group(0) @binding(6) var<storage, read_write> destination: array<real>;
 
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
-
-fn coefficient(component: u32, mode: u32, map: u32) -> vec2<f32> {
+fn coefficient(component: u32, mode: u32, map: u32) -> vec2<real> {
     if component < sizes.split {
         let at = 2u * (mode * sizes.split + component) * sizes.maps + map;
         return vec2(first[at], first[at + sizes.maps]);
@@ -64,15 +62,15 @@ fn pair(channel: u32) -> vec2<u32> {
 }
 
 // (2 − δ_{m0})/(2ℓ+1).
-fn weight(l: u32, m: u32) -> f32 {
-    var count = 2.0;
+fn weight(l: u32, m: u32) -> real {
+    var count: real = 2.0;
     if m == 0u {
         count = 1.0;
     }
-    return count / f32(2u * l + 1u);
+    return count / real(2u * l + 1u);
 }
 
-fn with_sign(size: f32, sign: f32) -> f32 {
+fn with_sign(size: real, sign: real) -> real {
     if sign < 0.0 {
         return -size;
     }
@@ -80,9 +78,9 @@ fn with_sign(size: f32, sign: f32) -> f32 {
 }
 
 // C_ℓ of one channel, p = 2 for the signed root.
-fn spectrum(l: u32, channel: u32, map: u32) -> f32 {
+fn spectrum(l: u32, channel: u32, map: u32) -> real {
     let fields = pair(channel);
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var m = 0u; m <= l; m++) {
         let mode = (m * (2u * sizes.lmax + 1u - m)) / 2u + l;
         let a = coefficient(fields.x, mode, map);
@@ -102,11 +100,8 @@ fn spectrum(l: u32, channel: u32, map: u32) -> f32 {
 
 // spectra, one number an invocation.
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % sizes.channels;
     let l = index / (sizes.maps * sizes.channels);
@@ -122,11 +117,8 @@ fn forward(
 
 // slopes = ∂L/∂C before the signed root.
 @compute @workgroup_size(64)
-fn slope(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn slope(invocation: Invocation) {
+    let index = flat(invocation);
     let map = index % sizes.maps;
     let channel = (index / sizes.maps) % sizes.channels;
     let l = index / (sizes.maps * sizes.channels);
@@ -146,13 +138,13 @@ fn slope(
 }
 
 // ∂/∂a of a summand times `slope`, half of it for a field with itself.
-fn gradient(a: vec2<f32>, b: vec2<f32>, same: bool, slope: f32) -> vec2<f32> {
+fn gradient(a: vec2<real>, b: vec2<real>, same: bool, slope: real) -> vec2<real> {
     if sizes.power != 1u {
         return slope * b;
     }
     let size = length(a);
     if size == 0.0 {
-        return vec2(0.0, 0.0);
+        return vec2<real>(0.0, 0.0);
     }
     if same {
         return (slope * 0.5 / size) * a;
@@ -164,11 +156,8 @@ fn gradient(a: vec2<f32>, b: vec2<f32>, same: bool, slope: f32) -> vec2<f32> {
 // a_ℓm gradient += slopes of every channel that it is in: one complex number an
 // invocation.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     var count = sizes.split;
     var start = 0u;
     if sizes.towards == 1u {
@@ -184,7 +173,7 @@ fn pullback(
     let l = degrees[2u * mode];
     let scale = weight(l, degrees[2u * mode + 1u]);
     let a = coefficient(start + own, mode, map);
-    var sum = vec2(0.0, 0.0);
+    var sum = vec2<real>(0.0, 0.0);
     for (var channel = 0u; channel < sizes.channels; channel++) {
         let fields = pair(channel);
         let g = scale * slopes[(l * sizes.channels + channel) * sizes.maps + map];

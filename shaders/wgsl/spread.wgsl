@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // The second number of S0 from ⟨x²⟩ and ⟨x⟩, and the pullbacks.
 //
 // Twin of `Spread` in `crates/scattering/src/operators.rs`, which works in f64.
@@ -17,23 +19,16 @@ struct SpreadSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: SpreadSizes;
-@group(0) @binding(1) var<storage, read> square: array<f32>;
-@group(0) @binding(2) var<storage, read> mean: array<f32>;
-@group(0) @binding(3) var<storage, read> totals: array<f32>;
-@group(0) @binding(4) var<storage, read> cotangent: array<f32>;
-@group(0) @binding(5) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> square: array<real>;
+@group(0) @binding(2) var<storage, read> mean: array<real>;
+@group(0) @binding(3) var<storage, read> totals: array<real>;
+@group(0) @binding(4) var<storage, read> cotangent: array<real>;
+@group(0) @binding(5) var<storage, read_write> destination: array<real>;
 
 // variance, or √(|variance|/total).
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }
@@ -46,23 +41,20 @@ fn forward(
 
 // The gradient towards one of the two.
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.numbers {
         return;
     }
     let variance = fma(-mean[index], mean[index], square[index]);
-    var outer = 1.0;
+    var outer: real = 1.0;
     if sizes.error == 1u {
         outer = 0.0;
         if variance != 0.0 {
             outer = 0.5 * sign(variance) / sqrt(abs(variance) * totals[index / sizes.width]);
         }
     }
-    var inner = 1.0;
+    var inner: real = 1.0;
     if sizes.towards_mean == 1u {
         inner = -2.0 * mean[index];
     }

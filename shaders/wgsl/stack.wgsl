@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // One field among several that stand side by side, its rows in a new order.
 //
 // Twin of `crates/autodiff/src/stack.rs`; a run handles one of the fields. The
@@ -19,20 +21,13 @@ struct StackSizes {
 
 @group(0) @binding(0) var<uniform> sizes: StackSizes;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
-@group(0) @binding(2) var<storage, read> source: array<f32>;
-@group(0) @binding(3) var<storage, read_write> destination: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(2) var<storage, read> source: array<real>;
+@group(0) @binding(3) var<storage, read_write> destination: array<real>;
 
 // stack[row][channel] = field[order[row]].
 @compute @workgroup_size(64)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn forward(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.maps {
         return;
     }
@@ -44,11 +39,8 @@ fn forward(
 
 // field gradient[row] += stack gradient[order[row]][channel].
 @compute @workgroup_size(64)
-fn pullback(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn pullback(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.rows * sizes.maps {
         return;
     }

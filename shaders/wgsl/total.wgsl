@@ -1,3 +1,5 @@
+// Prelude: invocation.
+//
 // The contributions of all coefficients of a term added up, for each group of maps.
 //
 // Twin of `tree_sum` in `crates/num/src/sum.rs`: parts of 64 rows, eight by eight, and
@@ -18,30 +20,23 @@ struct TotalSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: TotalSizes;
-@group(0) @binding(1) var<storage, read> contributions: array<f32>;
-@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(3) var<storage, read_write> values: array<f32>;
-
-fn flat(id: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return id.x + id.y * groups.x * 64u;
-}
+@group(0) @binding(1) var<storage, read> contributions: array<real>;
+@group(0) @binding(2) var<storage, read_write> partials: array<real>;
+@group(0) @binding(3) var<storage, read_write> values: array<real>;
 
 // The sum of one part and group.
 @compute @workgroup_size(64)
-fn parts(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = flat(id, groups);
+fn parts(invocation: Invocation) {
+    let index = flat(invocation);
     if index >= sizes.parts * sizes.groups {
         return;
     }
     let part = index / sizes.groups;
     let group = index % sizes.groups;
     let end = min(64u * (part + 1u), sizes.rows);
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var block = 64u * part; block < end; block += 8u) {
-        var eight = 0.0;
+        var eight: real = 0.0;
         for (var row = block; row < min(block + 8u, end); row++) {
             eight += contributions[row * sizes.groups + group];
         }
@@ -52,11 +47,8 @@ fn parts(
 
 // The parts added pairwise: left and right neighbour, then pairs of those.
 @compute @workgroup_size(64)
-fn finish(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let group = flat(id, groups);
+fn finish(invocation: Invocation) {
+    let group = flat(invocation);
     if group >= sizes.groups {
         return;
     }

@@ -4,6 +4,7 @@ mod adjoints;
 mod cases;
 mod descent;
 mod device;
+mod double;
 mod failures;
 mod legendre;
 mod limits;

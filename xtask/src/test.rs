@@ -27,6 +27,10 @@ const STAGES: &[Stage] = &[
         name: "clippy",
         cargo: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
     },
+    Stage {
+        name: "no GPU",
+        cargo: &["clippy", "-p", "skyscat-cli", "--no-default-features", "--", "-D", "warnings"],
+    },
     Stage { name: "tests", cargo: &["test", "--workspace", "--no-fail-fast"] },
     Stage { name: "documentation", cargo: &["doc", "--workspace", "--no-deps"] },
 ];

@@ -1,6 +1,6 @@
 //! A scale and a shift for each row and channel: standardisation and its inverse.
 
-use crate::device::{Binding, DeviceCall, DeviceWork, Run};
+use crate::device::{DeviceCall, DeviceWork, Run};
 use crate::kernel::{Forward, Keeps, Kernel, Operator, Pullback, for_rows};
 use crate::{CpuKernel, GraphError, Shape};
 use skyscat_num::{Real, Simd, Table, WithSimd, dispatch};
@@ -50,11 +50,10 @@ impl Operator for Affine {
     }
     fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
         let (from, to) = call.ends();
-        let (scale, shift) = (self.scale.get::<f32>(), self.shift.get::<f32>());
         Some(DeviceWork::one(Run::new(
             ("affine", call.entry()),
             &[("numbers", self.len), ("maps", call.lanes)],
-            vec![Binding::numbers(scale), Binding::numbers(shift), from, to],
+            vec![call.table(&self.scale), call.table(&self.shift), from, to],
             self.len * call.lanes,
         )))
     }

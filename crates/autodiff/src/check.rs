@@ -23,7 +23,7 @@ impl Term for Functional {
     }
 
     fn gpu(&self, weight: f64, _maps: usize) -> Option<DeviceTerm> {
-        let columns = self.0.iter().map(|w| (weight * w) as f32).collect();
+        let columns = self.0.iter().map(|w| weight * w).collect();
         Some(DeviceTerm { kernel: "functional", columns })
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! An operator answers a [`DeviceCall`] with [`DeviceWork`]: runs of WGSL kernels, in
 //! order, over its inputs, its output, gradients, tables and scratch. Fields on the
-//! device are f32 in the layout of the CPU, `[row][channel][re, im][lane]`. A loss term
-//! answers with a [`DeviceTerm`].
+//! device are f32, or f64 on one that was opened for them, in the layout of the CPU,
+//! `[row][channel][re, im][lane]`. A loss term answers with a [`DeviceTerm`].
 
 use crate::Shape;
+use skyscat_num::{Real, Table};
 use std::borrow::Cow;
 
 /// What is to be computed.
@@ -31,12 +32,30 @@ pub struct DeviceCall<'a> {
     pub inputs: &'a [Shape],
     /// Maps, padding included.
     pub lanes: usize,
+    /// Whether numbers are f64.
+    pub double: bool,
 }
 
 impl DeviceCall<'_> {
     /// Numbers of an input, over all maps.
     pub fn numbers(&self, input: usize) -> usize {
         self.inputs[input].reals() * self.lanes
+    }
+
+    /// A table in the device's precision.
+    pub fn table<'b>(&self, table: &'b Table) -> Binding<'b> {
+        match self.double {
+            false => f32::binding(table.get()),
+            true => f64::binding(table.get()),
+        }
+    }
+
+    /// Some numbers in the device's precision, made for this call.
+    pub fn made(&self, numbers: &[f64]) -> Binding<'static> {
+        match self.double {
+            false => Binding::Numbers(Cow::Owned(numbers.iter().map(|&x| x as f32).collect())),
+            true => Binding::Doubles(Cow::Owned(numbers.to_vec())),
+        }
     }
 
     /// The entry point of a kernel with one for each way.
@@ -93,8 +112,9 @@ pub struct Run<'a> {
     pub kernel: &'static str,
     /// The entry point.
     pub entry: &'static str,
-    /// Members of its uniform struct, in order, by the names that WGSL gives them.
-    pub uniforms: Vec<(&'static str, Word)>,
+    /// Members of its uniform struct, in order, by the names that WGSL gives them; each is
+    /// below 2³².
+    pub uniforms: Vec<(&'static str, usize)>,
     /// Its bindings after the uniform, in order.
     pub bindings: Vec<Binding<'a>>,
     /// How many invocations it needs; the kernel ignores those above.
@@ -102,15 +122,14 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run whose uniforms are all counts.
+    /// A run of a kernel's entry.
     pub fn new(
         (kernel, entry): (&'static str, &'static str),
         uniforms: &[(&'static str, usize)],
         bindings: Vec<Binding<'a>>,
         invocations: usize,
     ) -> Self {
-        let uniforms = uniforms.iter().map(|&(name, n)| (name, Word::Count(n))).collect();
-        Self { kernel, entry, uniforms, bindings, invocations }
+        Self { kernel, entry, uniforms: uniforms.to_vec(), bindings, invocations }
     }
 
     /// A run of a kernel over the numbers of one input: its bindings are the input,
@@ -138,35 +157,13 @@ pub struct DeviceTerm {
     pub kernel: &'static str,
     /// Numbers for each real coefficient, those of all statistics in their order; what
     /// they mean is written in the kernel.
-    pub columns: Vec<f32>,
+    pub columns: Vec<f64>,
 }
 
-/// A number in f32, and what f32 leaves of it, in f32.
-pub fn split(x: f64) -> [f32; 2] {
-    let first = x as f32;
-    [first, (x - f64::from(first)) as f32]
-}
-
-/// A member of a uniform struct.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Word {
-    /// An `u32`.
-    Count(usize),
-    /// An `f32`.
-    Number(f64),
-}
-
-impl Word {
-    /// Its 32 bits.
-    ///
-    /// # Panics
-    /// If a count has more.
-    pub fn bits(self) -> u32 {
-        match self {
-            Word::Count(n) => u32::try_from(n).expect("counts below 2³²"),
-            Word::Number(x) => (x as f32).to_bits(),
-        }
-    }
+/// A number in f32, and what f32 leaves of it.
+pub fn split(x: f64) -> [f64; 2] {
+    let first = f64::from(x as f32);
+    [first, x - first]
 }
 
 /// What a kernel sees at a binding.
@@ -184,6 +181,8 @@ pub enum Binding<'a> {
     Scratch(usize),
     /// A table of numbers; borrowed ones are uploaded once for all operators.
     Numbers(Cow<'a, [f32]>),
+    /// The same for a device whose numbers are f64.
+    Doubles(Cow<'a, [f64]>),
     /// A table of indices; borrowed ones are uploaded once for all operators.
     Indices(Cow<'a, [u32]>),
     /// Nothing: this entry point does not look at it.
@@ -192,11 +191,6 @@ pub enum Binding<'a> {
 
 impl<'a> Binding<'a> {
     /// A table that the operator keeps.
-    pub fn numbers(table: &'a [f32]) -> Self {
-        Binding::Numbers(Cow::Borrowed(table))
-    }
-
-    /// A table that the operator keeps.
     pub fn indices(table: &'a [u32]) -> Self {
         Binding::Indices(Cow::Borrowed(table))
     }
@@ -204,5 +198,23 @@ impl<'a> Binding<'a> {
     /// A table made for this call.
     pub fn made(table: Vec<u32>) -> Self {
         Binding::Indices(Cow::Owned(table))
+    }
+}
+
+/// A precision in which an operator keeps tables for a device.
+pub trait DeviceNumber: Real {
+    /// A table that the operator keeps.
+    fn binding(table: &[Self]) -> Binding<'_>;
+}
+
+impl DeviceNumber for f32 {
+    fn binding(table: &[Self]) -> Binding<'_> {
+        Binding::Numbers(Cow::Borrowed(table))
+    }
+}
+
+impl DeviceNumber for f64 {
+    fn binding(table: &[Self]) -> Binding<'_> {
+        Binding::Doubles(Cow::Borrowed(table))
     }
 }

@@ -34,10 +34,12 @@ pub(crate) fn open(section: &mut EmulateSection) -> Result<Chosen> {
     let single = section.precision == Some(PrecisionWord::F32);
     let chosen = match word.as_str() {
         "cpu" => Chosen::cpu("as asked"),
-        "auto" if !single => Chosen::cpu("a GPU works in f32, and --precision is f64"),
+        "auto" if !single => Chosen::cpu("few GPUs are made for f64, and --precision is f64"),
         "auto" => automatic(),
-        "gpu" => named(&word)?,
-        name if name.strip_prefix("gpu:").is_some_and(|rest| !rest.is_empty()) => named(&word)?,
+        "gpu" => named(&word, single)?,
+        name if name.strip_prefix("gpu:").is_some_and(|rest| !rest.is_empty()) => {
+            named(&word, single)?
+        }
         _ => bail!("--device {word} is not allowed: allowed are auto, cpu, gpu and gpu:NAME"),
     };
     // A run goes on where it began, whatever auto would find then.
@@ -54,7 +56,7 @@ fn automatic() -> Chosen {
 }
 
 #[cfg(not(feature = "gpu"))]
-fn named(word: &str) -> Result<Chosen> {
+fn named(word: &str, _single: bool) -> Result<Chosen> {
     bail!("--device {word}: this program was built without the feature gpu")
 }
 
@@ -86,15 +88,20 @@ mod with_gpu {
         }
     }
 
-    pub(super) fn named(word: &str) -> Result<Chosen> {
+    pub(super) fn named(word: &str, single: bool) -> Result<Chosen> {
         let choice: Choice = word.parse().expect("any text is a choice");
-        Ok(chosen(Device::open(&choice).with_context(|| format!("--device {word}"))?))
+        let opened = match single {
+            true => Device::open(&choice),
+            false => Device::open_double(&choice),
+        };
+        Ok(chosen(opened.with_context(|| format!("--device {word}"))?))
     }
 
     fn chosen(device: Device) -> Chosen {
         let Adapter { name, backend, driver, .. } = device.adapter();
         let name = format!("{name} ({backend}, {driver})");
-        let sentence = format!("device: {name}; loss and gradient in f32");
+        let precision = if device.is_double() { "f64" } else { "f32" };
+        let sentence = format!("device: {name}; loss and gradient in {precision}");
         Chosen { gpu: Some(Arc::new(device)), name, sentence }
     }
 
@@ -125,6 +132,7 @@ mod with_gpu {
         line("buffers a kernel", allowed.storage_buffers.to_string());
         line("workgroups", format!("{} in a dimension", allowed.workgroups));
         line("timestamps", if adapter.timestamps { "yes" } else { "no" }.to_owned());
+        line("f64", if adapter.double { "yes" } else { "no" }.to_owned());
         if measure {
             line("copies", bandwidth(adapter));
         }

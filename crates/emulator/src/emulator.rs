@@ -159,7 +159,7 @@ impl Emulator {
         Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
     }
 
-    /// The same on a GPU, in f32, for several batches side by side.
+    /// The same on a GPU, in its precision, for several batches side by side.
     ///
     /// # Errors
     /// As [`Emulator::program`]; [`EmulatorError::Gpu`] if it does not fit.
@@ -180,12 +180,16 @@ impl Emulator {
     /// What batches of `maps` maps take on a GPU, `groups` of them side by side.
     ///
     /// # Errors
-    /// As [`Emulator::program`].
+    /// As [`Emulator::gpu_program`].
     #[cfg(feature = "gpu")]
-    pub fn plan_on_gpu(&self, maps: usize, groups: usize) -> Result<GpuPlan, EmulatorError> {
+    pub fn plan_on_gpu(
+        &self,
+        (maps, groups): (usize, usize),
+        device: &skyscat_gpu::Device,
+    ) -> Result<GpuPlan, EmulatorError> {
         let target = (self.target() == TargetMode::Single).then_some(0);
         let graph = self.graph(BatchId { target, number: 0 })?;
-        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory)?)
+        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory, device)?)
     }
 
     /// Statistics and loss of a batch.
@@ -303,8 +307,8 @@ impl Emulator {
         self.drive((id, saved, progress), self.program::<T>(id)?, make, &self.par)
     }
 
-    /// Runs several batches side by side on a GPU, in f32: loss, gradient and the
-    /// descents themselves. Each has the bits that it would have alone.
+    /// Runs several batches side by side on a GPU, in its precision: loss, gradient and
+    /// the descents themselves. Each has the bits that it would have alone.
     ///
     /// # Errors
     /// As [`Emulator::run`] for each batch; [`EmulatorError::Lost`] if the device is
@@ -328,10 +332,7 @@ impl Emulator {
             };
             let par = Par::new(1).map_err(failed)?;
             let maker = seat.maker();
-            let make = |x: &[f64]| {
-                let narrow: Vec<f32> = x.iter().map(|&x| x as f32).collect();
-                Ok(maker.vector(&narrow)?)
-            };
+            let make = |x: &[f64]| Ok(maker.vector(x)?);
             self.drive(run, seat, make, &par)
         };
         Ok(std::thread::scope(|scope| {

@@ -65,6 +65,8 @@ pub struct Adapter {
     pub allowed: Allowed,
     /// Whether it can time its own work.
     pub timestamps: bool,
+    /// Whether it has numbers of 64 bits.
+    pub double: bool,
 }
 
 /// Which adapter to open.
@@ -163,6 +165,7 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
             invocations: limits.max_compute_invocations_per_workgroup,
         },
         timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
+        double: adapter.features().contains(wgpu::Features::SHADER_F64),
     }
 }
 
@@ -179,7 +182,8 @@ mod tests {
             invocations: 256,
         };
         let (backend, driver) = ("Vulkan".to_owned(), String::new());
-        Adapter { name: name.to_owned(), backend, driver, kind, allowed, timestamps: false }
+        let (name, timestamps, double) = (name.to_owned(), false, false);
+        Adapter { name, backend, driver, kind, allowed, timestamps, double }
     }
 
     #[test]

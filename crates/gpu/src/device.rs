@@ -75,6 +75,7 @@ pub struct Device {
     pub(crate) adapter: Adapter,
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
+    double: bool,
     pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
     fault: Arc<Mutex<Option<Fault>>>,
 }
@@ -90,16 +91,30 @@ impl Device {
         Self::open_within(choice, u64::MAX)
     }
 
-    /// The same, with buffers of at most `most` bytes: what another adapter allows.
+    /// The same, to work in f64.
+    ///
+    /// # Errors
+    /// As [`Device::open`], and [`DeviceError::Double`] if the adapter has no such numbers.
+    pub fn open_double(choice: &Choice) -> Result<Self, DeviceError> {
+        Self::open_as(choice, u64::MAX, true)
+    }
+
+    /// The same, with kernels that see at most `most` bytes of a buffer: what another
+    /// adapter allows.
     ///
     /// # Errors
     /// As [`Device::open`].
     pub fn open_within(choice: &Choice, most: u64) -> Result<Self, DeviceError> {
+        Self::open_as(choice, most, false)
+    }
+
+    fn open_as(choice: &Choice, most: u64, double: bool) -> Result<Self, DeviceError> {
         let (mut adapter, raw) = choose(choice)?;
+        if double && !adapter.double {
+            return Err(DeviceError::Double { adapter: adapter.name });
+        }
         let mut limits = raw.limits();
-        limits.max_buffer_size = limits.max_buffer_size.min(most);
         limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
-        adapter.allowed.buffer_bytes = limits.max_buffer_size;
         adapter.allowed.binding_bytes = limits.max_storage_buffer_binding_size;
         let needs = [
             ("storage buffers of a kernel", 8, adapter.allowed.storage_buffers),
@@ -115,9 +130,11 @@ impl Device {
                 });
             }
         }
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
+        wanted.set(wgpu::Features::SHADER_F64, double);
         let settings = wgpu::DeviceDescriptor {
             label: Some("skyscat"),
-            required_features: raw.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: raw.features() & wanted,
             required_limits: limits,
             ..Default::default()
         };
@@ -134,7 +151,17 @@ impl Device {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             note(&uncaptured, Fault { reason: error.to_string(), lost: false });
         }));
-        Ok(Self { adapter, device, queue, pipelines: Mutex::default(), fault })
+        Ok(Self { adapter, device, queue, double, pipelines: Mutex::default(), fault })
+    }
+
+    /// Whether its numbers are f64.
+    pub fn is_double(&self) -> bool {
+        self.double
+    }
+
+    /// Bytes of its numbers.
+    pub fn number_bytes(&self) -> usize {
+        if self.double { 8 } else { 4 }
     }
 
     /// The adapter.
@@ -311,8 +338,8 @@ fn resource<'a>(bound: &Bound<'a>) -> wgpu::BindingResource<'a> {
     let (first, count) = bound.range.unwrap_or((0, bound.buffer.numbers));
     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
         buffer: &bound.buffer.inner,
-        offset: 4 * first as u64,
-        size: std::num::NonZeroU64::new(4 * count as u64),
+        offset: bound.buffer.offset(first),
+        size: std::num::NonZeroU64::new(bound.buffer.offset(count)),
     })
 }
 

@@ -27,6 +27,12 @@ pub enum DeviceError {
         /// What is allowed.
         allowed: u64,
     },
+    /// The adapter works in f32 alone.
+    #[error("{adapter} has no numbers of 64 bits: choose 32, or run on the CPU")]
+    Double {
+        /// The adapter's name.
+        adapter: String,
+    },
     /// The adapter gave no device.
     #[error("{adapter} gave no device: {reason}")]
     Open {

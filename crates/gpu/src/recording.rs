@@ -45,14 +45,15 @@ impl Recording {
 
     /// Adds zeroing of the first `numbers` of a buffer.
     pub fn clear(&mut self, buffer: &Buffer, numbers: usize) {
-        self.commands.push(Command::Clear(buffer.clone(), 4 * numbers as u64));
+        self.commands.push(Command::Clear(buffer.clone(), buffer.offset(numbers)));
     }
 
     /// Adds a copy of `numbers` between two buffers, from and to these places.
     pub fn copy(&mut self, from: (&Buffer, usize), to: (&Buffer, usize), numbers: usize) {
-        let place = |(buffer, at): (&Buffer, usize)| (buffer.clone(), 4 * at as u64);
+        let bytes = from.0.offset(numbers);
+        let place = |(buffer, at): (&Buffer, usize)| (buffer.clone(), buffer.offset(at));
         let (from, to) = (place(from), place(to));
-        self.commands.push(Command::Copy { from, to, bytes: 4 * numbers as u64 });
+        self.commands.push(Command::Copy { from, to, bytes });
     }
 
     /// Number of commands.

@@ -4,12 +4,13 @@
 use crate::Modes;
 use crate::recurrence::{Colatitudes, Eight, Ladder, RINGS, Steps};
 use skyscat_healpix::{Nside, rings};
+use skyscat_num::Real;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What `analysis.wgsl` and `legendre.wgsl` read.
 #[derive(Debug)]
-pub(crate) struct DeviceTables {
+pub(crate) struct DeviceTables<T> {
     /// `[ring][first pixel, pixels, shifted, first of trig]`.
     pub(crate) rings: Vec<u32>,
     /// `[mode][ℓ, m]`.
@@ -17,14 +18,14 @@ pub(crate) struct DeviceTables {
     /// Ring of each pixel.
     pub(crate) homes: Vec<u32>,
     /// `[cos, sin]` of 2πj/2n for each number n of pixels.
-    pub(crate) trig: Vec<f32>,
+    pub(crate) trig: Vec<T>,
     /// 1 − cos θ of the northern rings.
-    pub(crate) heights: Vec<f32>,
+    pub(crate) heights: Vec<T>,
     /// All orders, some at a time.
-    pub(crate) slabs: Vec<Slab>,
+    pub(crate) slabs: Vec<Slab<T>>,
 }
 
-impl DeviceTables {
+impl<T: Real> DeviceTables<T> {
     pub(crate) fn new(nside: Nside, modes: Modes, spin: usize) -> Self {
         let mut starts = BTreeMap::new();
         let (mut list, mut homes, mut trig) = (Vec::new(), Vec::new(), Vec::new());
@@ -33,7 +34,7 @@ impl DeviceTables {
                 let start = trig.len();
                 let angle = |j: usize| std::f64::consts::PI * j as f64 / ring.n_phi as f64;
                 let angles = (0..2 * ring.n_phi).map(angle);
-                trig.extend(angles.flat_map(|a| [a.cos() as f32, a.sin() as f32]));
+                trig.extend(angles.flat_map(|a| [a.cos(), a.sin()].map(T::from_f64)));
                 start
             });
             let shifted = usize::from(ring.phi0_rad != 0.0);
@@ -45,7 +46,10 @@ impl DeviceTables {
             modes: modes.iter().flat_map(|(_, l, m)| [l as u32, m as u32]).collect(),
             homes,
             trig,
-            heights: heights(nside).into_iter().map(|(below_one, _)| below_one as f32).collect(),
+            heights: heights(nside)
+                .into_iter()
+                .map(|(below_one, _)| T::from_f64(below_one))
+                .collect(),
             slabs: slabs(nside, modes, spin, SLAB_BYTES),
         }
     }
@@ -60,7 +64,7 @@ const BLOCK: usize = 16;
 
 /// Some orders, whose λ stand on the device together.
 #[derive(Debug)]
-pub(crate) struct Slab {
+pub(crate) struct Slab<T> {
     /// First order and the one after the last.
     pub(crate) orders: Range<usize>,
     /// First mode and the one after the last.
@@ -69,13 +73,18 @@ pub(crate) struct Slab {
     /// counted from those of the slab.
     pub(crate) blocks: Vec<u32>,
     /// `[mode of the slab][κ at the pole of λ⁺, of λ⁻, α, γ]`.
-    pub(crate) steps: Vec<f32>,
+    pub(crate) steps: Vec<T>,
     /// `[block][northern ring][λ⁺, λ⁻, d⁺, d⁻]`.
-    pub(crate) seeds: Vec<f32>,
+    pub(crate) seeds: Vec<T>,
 }
 
 /// The orders in slabs of at most `bytes`, or of one order.
-pub(crate) fn slabs(nside: Nside, modes: Modes, spin: usize, bytes: usize) -> Vec<Slab> {
+pub(crate) fn slabs<T: Real>(
+    nside: Nside,
+    modes: Modes,
+    spin: usize,
+    bytes: usize,
+) -> Vec<Slab<T>> {
     let heights = heights(nside);
     let most = bytes / (8 * heights.len());
     let first_mode = |m: usize| if m > modes.mmax() { modes.len() } else { modes.index(m, m) };
@@ -107,7 +116,7 @@ pub(crate) fn heights(nside: Nside) -> Vec<(f64, f64)> {
     north.map(|ring| (below_one(ring.sin_theta, ring.cos_theta), ring.sin_theta)).collect()
 }
 
-impl Slab {
+impl<T: Real> Slab<T> {
     /// Adds the blocks, steps and seeds of an order.
     fn add(&mut self, m: usize, spin: usize, modes: Modes, heights: &[(f64, f64)]) {
         let (lmax, lowest) = (modes.lmax(), m.max(spin).min(modes.lmax() + 1));
@@ -124,12 +133,12 @@ impl Slab {
         }
         let mut steps = Steps::with_capacity(lmax);
         steps.fill(m, spin, lmax);
-        self.steps.extend(std::iter::repeat_n(0.0, 4 * empty));
+        self.steps.extend(std::iter::repeat_n(T::default(), 4 * empty));
         self.steps.extend(steps.rows.iter().flat_map(|&[sum, difference, alpha, gamma]| {
-            [sum - 1.0 - gamma, difference - 1.0 - gamma, alpha, gamma].map(|x| x as f32)
+            [sum - 1.0 - gamma, difference - 1.0 - gamma, alpha, gamma].map(T::from_f64)
         }));
         let first = self.seeds.len();
-        self.seeds.resize(first + 4 * heights.len() * starts.len(), 0.0);
+        self.seeds.resize(first + 4 * heights.len() * starts.len(), T::default());
         let seeds = &mut self.seeds[first..][4 * heights.len() * usize::from(empty > 0)..];
         for (at, rings) in heights.chunks(RINGS).enumerate() {
             let mut colatitudes = Colatitudes { below_one: [1.0; RINGS], sin: [1.0; RINGS] };
@@ -150,7 +159,7 @@ impl Slab {
                         seeds[4 * first..].chunks_exact_mut(4).take(rings.len()).enumerate()
                     {
                         let ([p, q], [r, s]) = (now.map(|n| n[i]), before.map(|b| b[i]));
-                        seed.copy_from_slice(&[p, q, p - r, q - s].map(|x| x as f32));
+                        seed.copy_from_slice(&[p, q, p - r, q - s].map(T::from_f64));
                     }
                 }
                 before = now;

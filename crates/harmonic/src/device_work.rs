@@ -6,16 +6,16 @@ use crate::device::{DeviceTables, Slab};
 use skyscat_autodiff::device::Binding::{
     self, Cotangent, Gradient, Input, Output, Scratch, Unused,
 };
-use skyscat_autodiff::device::{DeviceCall, DeviceWork, Run, Word};
+use skyscat_autodiff::device::{DeviceCall, DeviceNumber, DeviceWork, Run};
 
 /// Modes of the rings, and λ of a slab.
 const ROWS: Binding<'static> = Scratch(0);
 const LEGENDRE: Binding<'static> = Scratch(1);
 
 impl Analysis {
-    pub(crate) fn device_work<'a>(
+    pub(crate) fn device_work<'a, T: DeviceNumber>(
         &'a self,
-        tables: &'a DeviceTables,
+        tables: &'a DeviceTables<T>,
         call: &DeviceCall<'_>,
     ) -> DeviceWork<'a> {
         let work = Work { op: self, tables, lanes: call.lanes };
@@ -43,22 +43,22 @@ impl Analysis {
     }
 }
 
-struct Work<'a> {
+struct Work<'a, T> {
     op: &'a Analysis,
-    tables: &'a DeviceTables,
+    tables: &'a DeviceTables<T>,
     lanes: usize,
 }
 
-impl<'a> Work<'a> {
+impl<'a, T: DeviceNumber> Work<'a, T> {
     /// λ of a slab.
-    fn legendre(&self, slab: &'a Slab) -> Run<'a> {
+    fn legendre(&self, slab: &'a Slab<T>) -> Run<'a> {
         let (north, blocks) = (self.tables.heights.len(), slab.blocks.len() / 4);
         let sizes = [("north", north), ("blocks", blocks), ("spin", self.op.spin), ("padding", 0)];
         let bindings = vec![
             Binding::indices(&slab.blocks),
-            Binding::numbers(&slab.steps),
-            Binding::numbers(&self.tables.heights),
-            Binding::numbers(&slab.seeds),
+            T::binding(&slab.steps),
+            T::binding(&self.tables.heights),
+            T::binding(&slab.seeds),
             LEGENDRE,
         ];
         Run::new(("legendre", "forward"), &sizes, bindings, blocks * north)
@@ -68,46 +68,37 @@ impl<'a> Work<'a> {
     fn run(
         &self,
         entry: &'static str,
-        slab: &Slab,
+        slab: &Slab<T>,
         [from, to]: [Binding<'a>; 2],
         numbers: usize,
     ) -> Run<'a> {
         let (op, tables) = (self.op, self.tables);
-        let pixels = op.nside.npix();
         let legendre = if entry.starts_with("rings") { Unused } else { LEGENDRE };
-        let counts = [
+        let sizes = [
             ("rings", 4 * op.nside.get() - 1),
             ("lmax", op.lmax),
             ("modes", slab.modes.len()),
             ("components", op.components),
             ("spin", op.spin),
-            ("pixels", pixels),
+            ("pixels", op.nside.npix()),
             ("maps", self.lanes),
-        ];
-        let places = [
             ("start", slab.modes.start),
             ("first", slab.orders.start),
             ("orders", slab.orders.len()),
-            ("padding", 0),
+            ("padding0", 0),
+            ("padding1", 0),
         ];
-        let count = |(name, n): (&'static str, usize)| (name, Word::Count(n));
-        let weight = ("weight", Word::Number(4.0 * std::f64::consts::PI / pixels as f64));
-        let uniforms = counts.map(count).into_iter().chain([weight]).chain(places.map(count));
-        Run {
-            kernel: "analysis",
-            entry,
-            uniforms: uniforms.collect(),
-            bindings: vec![
-                Binding::indices(&tables.rings),
-                Binding::indices(&tables.modes),
-                Binding::indices(&tables.homes),
-                Binding::numbers(&tables.trig),
-                legendre,
-                from,
-                ROWS,
-                to,
-            ],
-            invocations: numbers * op.components * self.lanes,
-        }
+        let bindings = vec![
+            Binding::indices(&tables.rings),
+            Binding::indices(&tables.modes),
+            Binding::indices(&tables.homes),
+            T::binding(&tables.trig),
+            legendre,
+            from,
+            ROWS,
+            to,
+        ];
+        let invocations = numbers * op.components * self.lanes;
+        Run::new(("analysis", entry), &sizes, bindings, invocations)
     }
 }

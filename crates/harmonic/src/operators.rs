@@ -55,7 +55,8 @@ pub struct Analysis {
     pub(crate) modes: Modes,
     single: Engine<f32>,
     double: Engine<f64>,
-    tables: OnceLock<DeviceTables>,
+    device_single: OnceLock<DeviceTables<f32>>,
+    device_double: OnceLock<DeviceTables<f64>>,
 }
 
 impl Analysis {
@@ -68,8 +69,17 @@ impl Analysis {
         let plan = Plan::<f64>::new(nside, lmax, spin)?;
         let (components, modes) = (plan.components(), plan.modes());
         double.plan.set(plan).expect("set once");
-        let (single, tables) = (Engine::default(), OnceLock::new());
-        Ok(Self { nside, lmax, spin, components, modes, single, double, tables })
+        Ok(Self {
+            nside,
+            lmax,
+            spin,
+            components,
+            modes,
+            single: Engine::default(),
+            double,
+            device_single: OnceLock::new(),
+            device_double: OnceLock::new(),
+        })
     }
 
     fn forward<T: Sample + Real>(&self, engine: &Engine<T>, call: Forward<'_, T>) {
@@ -114,8 +124,13 @@ impl Operator for Analysis {
         self
     }
     fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
-        let make = || DeviceTables::new(self.nside, self.modes, self.spin);
-        Some(self.device_work(self.tables.get_or_init(make), call))
+        let Self { nside, modes, spin, device_single, device_double, .. } = self;
+        let single = || DeviceTables::new(*nside, *modes, *spin);
+        let double = || DeviceTables::new(*nside, *modes, *spin);
+        Some(match call.double {
+            false => self.device_work(device_single.get_or_init(single), call),
+            true => self.device_work(device_double.get_or_init(double), call),
+        })
     }
 }
 

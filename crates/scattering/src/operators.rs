@@ -5,7 +5,6 @@ use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, JointPullback, Keeps, Kernel, Operator, Pullback, Shape,
 };
 use skyscat_num::Real;
-use std::borrow::Cow;
 
 /// 1/√p of powers, 0 where there is none.
 #[derive(Debug)]
@@ -197,10 +196,7 @@ impl Operator for Spread {
         let numbers = call.numbers(0);
         let (error, totals) = match self {
             Spread::Variance => (0, Binding::Unused),
-            Spread::StandardError(totals) => {
-                let totals = totals.iter().map(|&t| t as f32).collect();
-                (1, Binding::Numbers(Cow::Owned(totals)))
-            }
+            Spread::StandardError(totals) => (1, call.made(totals)),
         };
         let sizes = [
             ("numbers", numbers),

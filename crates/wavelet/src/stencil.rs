@@ -1,6 +1,7 @@
 //! Tables that operators read: oriented stencils, sparse matrices and masks.
 
 use crate::WaveletError;
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceNumber};
 use skyscat_num::{Real, Table};
 use std::sync::OnceLock;
 
@@ -65,7 +66,7 @@ pub struct Stencil {
     turns: Vec<u8>,
     /// For each number of quarter turns, which orientation one of the table is.
     targets: [Vec<Turned>; 4],
-    expanded: OnceLock<Expanded>,
+    expanded: Expanded,
 }
 
 /// What a row of the table stands for at a turned pixel.
@@ -76,13 +77,12 @@ pub(crate) struct Turned {
     pub(crate) conjugate: bool,
 }
 
-/// Rows that share no weights, for devices.
-#[derive(Debug)]
-pub(crate) struct Expanded {
-    /// `[entry][orientation][re, im]`, in the order of the forward entries.
-    pub(crate) weights: Vec<f32>,
-    /// For each backward entry, the forward one.
-    pub(crate) backward_entry: Vec<u32>,
+/// Rows that share no weights, for devices, in the precision that is asked for.
+#[derive(Debug, Default)]
+struct Expanded {
+    single: OnceLock<Vec<f32>>,
+    double: OnceLock<Vec<f64>>,
+    backward_entry: OnceLock<Vec<u32>>,
 }
 
 /// A row of a stencil that takes its weights from another.
@@ -155,7 +155,7 @@ impl Stencil {
             first,
             turns,
             targets,
-            expanded: OnceLock::new(),
+            expanded: Expanded::default(),
         }
     }
 
@@ -214,19 +214,25 @@ impl Stencil {
         &self.targets[usize::from(self.turns[row])]
     }
 
-    /// All weights of all rows in single precision, for a device.
-    pub(crate) fn expanded(&self) -> &Expanded {
-        self.expanded.get_or_init(|| {
-            let mut entry: Vec<u32> = Vec::with_capacity(self.entries());
-            let mut weights = Vec::with_capacity(2 * self.orientations * self.entries());
-            for row in 0..self.rows() {
-                weights.extend(self.row(row).1.into_iter().map(|w| w as f32));
-            }
-            for (&at, &row) in self.backward_entry.iter().zip(&self.backward.columns) {
-                let row = row as usize;
-                entry.push(at - self.first[row] + self.forward.offsets[row]);
-            }
-            Expanded { weights, backward_entry: entry }
+    /// All weights of all rows for a device, `[entry][orientation][re, im]`, in the order
+    /// of the forward entries.
+    pub(crate) fn all_weights(&self, call: &DeviceCall<'_>) -> Binding<'_> {
+        let all = || (0..self.rows()).flat_map(|row| self.row(row).1);
+        let Expanded { single, double, .. } = &self.expanded;
+        match call.double {
+            false => f32::binding(single.get_or_init(|| all().map(|w| w as f32).collect())),
+            true => f64::binding(double.get_or_init(|| all().collect())),
+        }
+    }
+
+    /// For each backward entry, the forward one.
+    pub(crate) fn backward_entries(&self) -> &[u32] {
+        self.expanded.backward_entry.get_or_init(|| {
+            let entries = self.backward_entry.iter().zip(&self.backward.columns);
+            let place = |(&at, &row): (&u32, &u32)| {
+                at - self.first[row as usize] + self.forward.offsets[row as usize]
+            };
+            entries.map(place).collect()
         })
     }
 }

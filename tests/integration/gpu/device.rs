@@ -42,7 +42,7 @@ fn a_dispatch_reaches_every_number_whatever_the_size() {
             device.submit(&recording);
             let mut out = vec![0.0; count];
             device.read(&staging, &mut out).unwrap();
-            assert!(out.iter().enumerate().all(|(i, &y)| y == 2.0 * i as f32), "{count}");
+            assert!(out.iter().enumerate().all(|(i, &y)| y == 2.0 * i as f64), "{count}");
         }
     }
 }

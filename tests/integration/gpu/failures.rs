@@ -6,7 +6,7 @@ use super::{choice, device};
 use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
 use argmin::core::{Error, Executor, State};
 use skyscat_autodiff::{
-    Affine, Descent, DescentState, GpuProgram, GpuVector, Graph, LbfgsConfig, Purpose, Shape,
+    Affine, Descent, DescentState, GpuProgram, GpuVector, Graph, LbfgsConfig, Purpose, Seat, Shape,
 };
 use skyscat_emulator::loss::MatchMean;
 use skyscat_emulator::{BatchId, BatchRun, Config, EmulatorError, Progress, Silent};
@@ -81,7 +81,10 @@ fn steep(target: f64) -> Arc<Graph> {
 
 fn descend(target: f64, device: &Arc<Device>) -> (DescentState<GpuVector>, Vec<f64>) {
     let program = GpuProgram::compile(steep(target), 1, Purpose::Gradient, device.clone()).unwrap();
-    let seat = program.seats().pop().unwrap();
+    descend_from(program.seats().pop().unwrap())
+}
+
+fn descend_from(seat: Seat) -> (DescentState<GpuVector>, Vec<f64>) {
     let x: Vec<f32> = (0..PIXELS).map(|i| 150.0 + 0.1 * i as f32).collect();
     let x = seat.maker().vector(&x).unwrap();
     let solver = Descent {
@@ -121,4 +124,26 @@ fn a_loss_that_is_not_finite_stops_at_once_with_term_and_iteration() {
     // With a target this side of the end of the range the same descent arrives.
     let (ended, _) = descend(160.0f64.powi(2), &device);
     assert!(ended.failure.is_none() && *ended.history.last().unwrap() < 1e-6);
+}
+
+#[test]
+fn a_batch_that_fails_beside_others_leaves_them_the_bits_that_they_have_alone() {
+    let Some(device) = device("not finite beside others") else { return };
+    // The second comes upon the end of the range.
+    let targets = [160.0, 200.0, 155.0].map(|x: f64| x * x);
+    let graphs = targets.map(steep);
+    let program = GpuProgram::compile_groups(&graphs, 1, device.clone()).unwrap();
+    let together: Vec<_> = std::thread::scope(|scope| {
+        let seats = program.seats().into_iter();
+        let threads: Vec<_> = seats.map(|seat| scope.spawn(|| descend_from(seat))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for (at, (target, (ended, values))) in targets.into_iter().zip(&together).enumerate() {
+        let (alone, expected) = descend(target, &device);
+        assert_eq!(values, &expected, "batch {at}");
+        assert_eq!(ended.failure, alone.failure, "batch {at}");
+        assert_eq!(ended.failure.is_some(), at == 1, "{:?}", ended.failure);
+        let end = |state: &DescentState<GpuVector>| state.lbfgs.as_ref().unwrap().save().unwrap();
+        assert_eq!(end(ended), end(&alone), "batch {at}");
+    }
 }

@@ -4,14 +4,14 @@
 //! Changed are, one at a time and for every kernel and entry point of every operator, the
 //! numbers that it reads: the
 //! largest number of an eighth of each table, by 1e-4 of itself; an index of each table of indices, by
-//! one; each member of the uniform, by one, or by 1e-4 if it is no count.
+//! one; each member of the uniform, by one.
 
 use super::cases::{Case, cases};
 use super::device;
 use super::rounding::{Bounds, Reads};
 use super::twins::{OPERATORS, bounded, compare};
 use skyscat_autodiff::check::Twin;
-use skyscat_autodiff::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run, Word};
+use skyscat_autodiff::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
 use skyscat_autodiff::{CpuKernel, GraphError, Keeps, Operator, Shape};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,9 +71,8 @@ impl Change {
     fn apply(self, run: &mut Run<'_>) {
         match self {
             Change::Size(at, more) => match &mut run.uniforms[at].1 {
-                Word::Count(n) if more || *n == 0 => *n += 1,
-                Word::Count(n) => *n -= 1,
-                Word::Number(x) => *x *= 1.0 + 1e-4,
+                n if more || *n == 0 => *n += 1,
+                n => *n -= 1,
             },
             Change::Weight(at, eighth) => {
                 let Binding::Numbers(table) = &mut run.bindings[at] else { return };
@@ -123,7 +122,7 @@ fn runs(twin: &Twin) -> Vec<Run<'_>> {
     };
     let passes = [vec![DevicePass::Forward], back].concat();
     let runs = passes.into_iter().flat_map(|pass| {
-        let call = DeviceCall { pass, inputs: &twin.shapes, lanes: twin.maps };
+        let call = DeviceCall { pass, inputs: &twin.shapes, lanes: twin.maps, double: false };
         twin.operator.gpu(&call).unwrap().runs
     });
     let named: BTreeMap<_, _> = runs.map(|run| ((run.kernel, run.entry), run)).collect();

@@ -100,7 +100,7 @@ fn label(twin: &Twin) -> String {
 type Known = (&'static str, Vec<(Twin, Bounds)>);
 
 /// Every operator with its bounds, interpreted once for all tests.
-fn known() -> &'static [Known] {
+pub(super) fn known() -> &'static [Known] {
     static KNOWN: OnceLock<Vec<Known>> = OnceLock::new();
     KNOWN.get_or_init(|| cases(8).iter().map(|case| (case.name, bounded(case))).collect())
 }

@@ -1,13 +1,17 @@
 //! From a plan to recorded dispatches.
 
+use super::job::{Job, record};
+use super::lanes::Lanes;
+use super::memory::{fitting, statistics};
 use super::terms::{TermBuffers, Terms};
-use super::{GpuError, GpuProgram, Lanes, fits};
+use super::{GpuError, GpuProgram};
 use crate::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
 use crate::plan::{Plan, Step};
 use crate::{Graph, GraphError, Purpose, Shape};
-use skyscat_gpu::{Access, Bound, Buffer, Device, Entry, Recording};
+use skyscat_gpu::{Access, Buffer, Device, Entry, Pipeline, Recording};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Words between the uniforms of two runs: what every adapter allows.
@@ -17,6 +21,8 @@ pub(super) const UNIFORM_STRIDE: usize = 64;
 pub(super) struct Task<'a> {
     step: usize,
     node: usize,
+    /// Its first run among those of all tasks.
+    first: usize,
     pub(super) work: DeviceWork<'a>,
 }
 
@@ -36,36 +42,53 @@ pub(super) fn compile(
     let same = |other: &Arc<Graph>| format!("{other:?}") == format!("{graph:?}");
     assert!(graphs.iter().skip(1).all(same), "groups differ in more than their terms");
     let plan = Plan::new(&graph, purpose);
-    let lanes = Lanes::new(maps, graphs.len());
-    fits::check((&graph, &plan), lanes, &device)?;
-    let tasks = tasks(&graph, &plan, lanes.all())?;
-    let buffers = plan.buffers.iter().enumerate();
-    let buffers = buffers.map(|(i, &n)| device.storage(&format!("field {i}"), n * lanes.all()));
-    let buffers = buffers.collect::<Result<Vec<_>, _>>()?;
+    let lanes = fitting((&graph, &plan), (maps, graphs.len()), &device)?;
+    let tasks = tasks((&graph, &plan), lanes.width(), device.is_double())?;
+    let part = |_| Part::new(&device, (&graph, &plan), lanes.width());
+    let parts = (0..lanes.parts).map(part).collect::<Result<Vec<_>, _>>()?;
     let scratch = (scratch_lengths(&tasks).iter().enumerate())
         .map(|(i, &n)| device.storage(&format!("scratch {i}"), n))
         .collect::<Result<Vec<_>, _>>()?;
-    let variables = graph.variables() * lanes.all();
-    let upload = device.storage("variables", variables)?;
-    let gradient = device.storage("gradient", variables)?;
-    let binder = Binder::new(&device, &graph, &plan, &tasks, (&buffers, &scratch, lanes.all()))?;
+    let binder = Binder::new(&device, &graph, &plan, &tasks, (&parts, &scratch, lanes))?;
     let (terms, values) = match purpose {
         Purpose::Values => (None, None),
         Purpose::Gradient => {
             let terms = Terms::new(graphs, maps)?;
             let buffers = terms.allocate(&device, lanes.groups)?;
-            (Some((terms, lanes)), Some(buffers))
+            (Some(terms), Some(buffers))
         }
     };
-    let terms = terms.as_ref().zip(values.as_ref());
-    let recorded = binder.record(&tasks, &upload, terms, &gradient)?;
+    let recorded = binder.record(&tasks, terms.as_ref().zip(values.as_ref()))?;
     drop((binder, tasks));
-    GpuProgram::assemble(
-        (graph, plan, device, lanes),
-        (buffers, scratch),
-        (upload, gradient, values.map(|v| v.values)),
-        recorded,
-    )
+    let values = values.map(|v| v.values);
+    GpuProgram::assemble((graph, plan, device, lanes), (parts, scratch), values, recorded)
+}
+
+/// Where a part of the maps lies.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) buffers: Vec<Buffer>,
+    /// All inputs, padded.
+    pub(super) upload: Buffer,
+    /// Their gradients, padded.
+    pub(super) gradient: Buffer,
+}
+
+impl Part {
+    fn new(
+        device: &Device,
+        (graph, plan): (&Graph, &Plan),
+        width: usize,
+    ) -> Result<Self, GpuError> {
+        let buffers = plan.buffers.iter().enumerate();
+        let buffers = buffers.map(|(i, &n)| device.storage(&format!("field {i}"), n * width));
+        let variables = graph.variables() * width;
+        Ok(Self {
+            buffers: buffers.collect::<Result<_, _>>()?,
+            upload: device.storage("variables", variables)?,
+            gradient: device.storage("gradient", variables)?,
+        })
+    }
 }
 
 /// Numbers of each piece of scratch: the most that any operator asks for.
@@ -80,11 +103,11 @@ pub(super) fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
 
 /// The work of every operator, in the order of the plan.
 pub(super) fn tasks<'a>(
-    graph: &'a Graph,
-    plan: &Plan,
+    (graph, plan): (&'a Graph, &Plan),
     lanes: usize,
+    double: bool,
 ) -> Result<Vec<Task<'a>>, GpuError> {
-    let mut tasks = Vec::new();
+    let (mut tasks, mut first) = (Vec::new(), 0);
     for (step, what) in plan.steps.iter().enumerate() {
         let (node, pass) = match *what {
             Step::Load(_) | Step::Terms => continue,
@@ -95,9 +118,12 @@ pub(super) fn tasks<'a>(
         let data = &graph.nodes[node];
         let operator = data.operator.as_ref().expect("an operator's step");
         let inputs: Vec<Shape> = data.inputs.iter().map(|&n| graph.shape(n)).collect();
-        let call = DeviceCall { pass, inputs: &inputs, lanes };
+        let call = DeviceCall { pass, inputs: &inputs, lanes, double };
         let missing = || GpuError::Operator { operator: operator.name() };
-        tasks.push(Task { step, node, work: operator.gpu(&call).ok_or_else(missing)? });
+        let work = operator.gpu(&call).ok_or_else(missing)?;
+        let runs = work.runs.len();
+        tasks.push(Task { step, node, first, work });
+        first += runs;
     }
     Ok(tasks)
 }
@@ -115,8 +141,8 @@ struct Binder<'a> {
     device: &'a Device,
     graph: &'a Graph,
     plan: &'a Plan,
-    lanes: usize,
-    buffers: &'a [Buffer],
+    lanes: Lanes,
+    parts: &'a [Part],
     scratch: &'a [Buffer],
     borrowed: HashMap<(usize, usize), Buffer>,
     made: HashMap<Vec<u32>, Buffer>,
@@ -131,12 +157,12 @@ impl<'a> Binder<'a> {
         graph: &'a Graph,
         plan: &'a Plan,
         tasks: &[Task<'_>],
-        (buffers, scratch, lanes): (&'a [Buffer], &'a [Buffer], usize),
+        (parts, scratch, lanes): (&'a [Part], &'a [Buffer], Lanes),
     ) -> Result<Self, GpuError> {
         let mut words = Vec::new();
         for run in tasks.iter().flat_map(|t| &t.work.runs) {
             let end = words.len() + UNIFORM_STRIDE;
-            words.extend(run.uniforms.iter().map(|(_, word)| word.bits()));
+            words.extend(run.uniforms.iter().map(|&(_, n)| u32::try_from(n).expect("below 2³²")));
             words.resize(end, 0);
         }
         let mut binder = Self {
@@ -144,7 +170,7 @@ impl<'a> Binder<'a> {
             graph,
             plan,
             lanes,
-            buffers,
+            parts,
             scratch,
             borrowed: HashMap::new(),
             made: HashMap::new(),
@@ -163,22 +189,24 @@ impl<'a> Binder<'a> {
 
     /// Uploads a table that is not on the device yet.
     fn upload(&mut self, label: &str, binding: &Binding<'_>) -> Result<(), GpuError> {
-        let key = key(binding);
-        match binding {
-            Binding::Numbers(Cow::Borrowed(table)) if !self.borrowed.contains_key(&key) => {
-                self.borrowed.insert(key, self.device.table(label, table)?);
+        let table = || match binding {
+            Binding::Numbers(table) => Ok(Some(self.device.table(label, table)?)),
+            Binding::Doubles(table) => Ok(Some(self.device.table(label, table)?)),
+            Binding::Indices(table) => Ok(Some(self.device.table(label, table)?)),
+            _ => Ok::<_, GpuError>(None),
+        };
+        if is_borrowed(binding) {
+            let key = key(binding);
+            if !self.borrowed.contains_key(&key) {
+                let table = table()?;
+                self.borrowed.extend(table.map(|table| (key, table)));
             }
-            Binding::Indices(Cow::Borrowed(table)) if !self.borrowed.contains_key(&key) => {
-                self.borrowed.insert(key, self.device.table(label, table)?);
-            }
-            Binding::Numbers(Cow::Owned(_)) | Binding::Indices(Cow::Owned(_)) => {
-                let words = words(binding);
-                if !self.made.contains_key(&words) {
-                    let table = self.device.table(label, &words)?;
-                    self.made.insert(words, table);
-                }
-            }
-            _ => {}
+            return Ok(());
+        }
+        let words = words(binding);
+        if !self.made.contains_key(&words) {
+            let table = table()?;
+            self.made.extend(table.map(|table| (words, table)));
         }
         Ok(())
     }
@@ -186,97 +214,155 @@ impl<'a> Binder<'a> {
     fn record(
         &self,
         tasks: &[Task<'_>],
-        upload: &Buffer,
-        terms: Option<(&(Terms, Lanes), &TermBuffers)>,
-        gradient: &Buffer,
+        terms: Option<(&Terms, &TermBuffers)>,
     ) -> Result<Recorded, GpuError> {
         let mut recorded = Recorded::default();
-        let mut tasks = tasks.iter().peekable();
-        let mut run_at = 0;
-        let mut after = false;
-        for (step, what) in self.plan.steps.iter().enumerate() {
-            let into = if after { &mut recorded.backward } else { &mut recorded.forward };
-            match *what {
-                Step::Load(node) => self.load(node, upload, into),
-                Step::Pullback { node, which } => {
-                    self.begin(step, self.graph.nodes[node].inputs[which].index(), into);
-                }
-                Step::Joint(node) => {
-                    for input in &self.graph.nodes[node].inputs {
-                        self.begin(step, input.index(), into);
-                    }
-                }
-                Step::Terms => {
-                    let ((terms, lanes), buffers) = terms.expect("a gradient has terms");
-                    for node in 0..self.graph.len() {
-                        self.begin(step, node, &mut recorded.terms);
-                    }
-                    let find = |node: usize| (self.value(node), self.gradient(node));
-                    let into = &mut recorded.terms;
-                    terms.record(self.device, self.graph, *lanes, buffers, find, into)?;
-                    after = true;
-                }
-                Step::Forward(_) => {}
-            }
-            if let Some(task) = tasks.next_if(|task| task.step == step) {
-                let into = if after { &mut recorded.backward } else { &mut recorded.forward };
-                into.mark(step);
-                for run in &task.work.runs {
-                    self.run(task, run, run_at, into)?;
-                    run_at += 1;
-                }
-            }
+        let steps = &self.plan.steps;
+        let middle = steps.iter().position(|s| *s == Step::Terms).unwrap_or(steps.len());
+        for part in self.parts {
+            self.walk(part, 0..middle, tasks, &mut recorded.forward)?;
         }
-        if after {
-            self.store(gradient, &mut recorded.backward);
+        if let Some(terms) = terms {
+            self.terms(middle, terms, &mut recorded.terms)?;
+            for part in self.parts {
+                self.walk(part, middle + 1..steps.len(), tasks, &mut recorded.backward)?;
+                self.store(part, &mut recorded.backward);
+            }
         }
         Ok(recorded)
     }
 
+    /// Some steps of a part, none of which are the terms.
+    fn walk(
+        &self,
+        part: &Part,
+        steps: Range<usize>,
+        tasks: &[Task<'_>],
+        into: &mut Recording,
+    ) -> Result<(), GpuError> {
+        let first = tasks.partition_point(|task| task.step < steps.start);
+        let mut tasks = tasks[first..].iter().peekable();
+        for step in steps {
+            match self.plan.steps[step] {
+                Step::Load(node) => self.load(part, node, into),
+                Step::Pullback { node, which } => {
+                    self.begin(part, step, self.graph.nodes[node].inputs[which].index(), into);
+                }
+                Step::Joint(node) => {
+                    for input in &self.graph.nodes[node].inputs {
+                        self.begin(part, step, input.index(), into);
+                    }
+                }
+                Step::Forward(_) | Step::Terms => {}
+            }
+            if let Some(task) = tasks.next_if(|task| task.step == step) {
+                into.mark(step);
+                for (at, run) in task.work.runs.iter().enumerate() {
+                    self.run(part, task, (run, task.first + at), into)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The loss terms of all maps. The statistics of several parts are put side by side
+    /// first, and their gradients taken apart again.
+    fn terms(
+        &self,
+        step: usize,
+        (terms, buffers): (&Terms, &TermBuffers),
+        into: &mut Recording,
+    ) -> Result<(), GpuError> {
+        let (device, graph, lanes) = (self.device, self.graph, self.lanes);
+        for part in self.parts {
+            (0..graph.len()).for_each(|node| self.begin(part, step, node, into));
+        }
+        if let [part] = self.parts {
+            let find = |node| (self.value(part, node), self.gradient(part, node));
+            return terms.record(device, graph, lanes, buffers, find, into);
+        }
+        let mut whole = HashMap::new();
+        for (node, reals) in statistics(graph) {
+            let one = |label| device.storage(label, reals * lanes.all());
+            let (value, gradient) = (one("a statistic")?, one("gradient of a statistic")?);
+            into.clear(&value, reals * lanes.all());
+            into.clear(&gradient, reals * lanes.all());
+            self.copy_parts(node, "pullback", &value, into)?;
+            whole.insert(node, (value, gradient));
+        }
+        let find = |node| (&whole[&node].0, &whole[&node].1);
+        terms.record(device, graph, lanes, buffers, find, into)?;
+        for (node, _) in statistics(graph) {
+            self.copy_parts(node, "forward", &whole[&node].1, into)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the value of a node in every part to the whole; or takes its gradient from
+    /// there.
+    fn copy_parts(
+        &self,
+        node: usize,
+        entry: &'static str,
+        whole: &Buffer,
+        into: &mut Recording,
+    ) -> Result<(), GpuError> {
+        let (rows, width) = (self.graph.nodes[node].shape.reals(), self.lanes.width());
+        let job = |(number, part)| Job {
+            kernel: "channels",
+            entry,
+            sizes: vec![
+                ("rows", rows),
+                ("width", self.lanes.all()),
+                ("first", number * width),
+                ("count", width),
+            ],
+            buffers: match entry {
+                "forward" => vec![whole.into(), self.gradient(part, node).into()],
+                _ => vec![self.value(part, node).into(), whole.into()],
+            },
+            invocations: rows * width,
+        };
+        let jobs: Vec<Job<'_>> = self.parts.iter().enumerate().map(job).collect();
+        record(self.device, &jobs, into)
+    }
+
     /// A gradient is zero where it begins.
-    fn begin(&self, step: usize, node: usize, into: &mut Recording) {
+    fn begin(&self, part: &Part, step: usize, node: usize, into: &mut Recording) {
         if self.plan.begins[node] == Some(step) {
-            into.clear(self.gradient(node), self.numbers(node));
+            into.clear(self.gradient(part, node), self.numbers(node));
         }
     }
 
-    fn load(&self, node: usize, upload: &Buffer, into: &mut Recording) {
+    fn load(&self, part: &Part, node: usize, into: &mut Recording) {
         let Some(home) = self.plan.value[node] else { return };
         let at = self.start_of(node);
-        into.copy((upload, at), (&self.buffers[home], 0), self.numbers(node));
+        into.copy((&part.upload, at), (&part.buffers[home], 0), self.numbers(node));
     }
 
-    fn store(&self, gradient: &Buffer, into: &mut Recording) {
+    fn store(&self, part: &Part, into: &mut Recording) {
         for input in &self.graph.inputs {
             // Inputs that the loss does not see keep the zeros that they began with.
             if let Some(home) = self.plan.gradient[input.index()] {
                 let at = self.start_of(input.index());
                 let numbers = self.numbers(input.index());
-                into.copy((&self.buffers[home], 0), (gradient, at), numbers);
+                into.copy((&part.buffers[home], 0), (&part.gradient, at), numbers);
             }
         }
     }
 
     fn run(
         &self,
+        part: &Part,
         task: &Task<'_>,
-        run: &Run<'_>,
-        at: usize,
+        (run, at): (&Run<'_>, usize),
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         let kernel = self.check(task, run)?;
-        let accesses: Vec<Access> = kernel.bindings.iter().map(|a| access(*a)).collect();
-        let entry = Entry {
-            kernel: kernel.name,
-            source: kernel.source,
-            name: run.entry,
-            bindings: &accesses,
-        };
-        let pipeline = self.device.pipeline(&entry)?;
-        let range = Some((at * UNIFORM_STRIDE, UNIFORM_STRIDE));
-        let mut bindings = vec![Bound { buffer: &self.uniforms, range }];
+        let (pipeline, accesses) = pipeline(self.device, kernel, run.entry)?;
+        let mut bindings = vec![self.uniforms.piece(at * UNIFORM_STRIDE, UNIFORM_STRIDE)];
         for (binding, access) in run.bindings.iter().zip(&accesses[1..]) {
-            bindings.push(self.find(task.node, binding, *access).into());
+            bindings.push(self.find(part, task.node, binding, *access).into());
         }
         into.dispatch(self.device.dispatch(&pipeline, &bindings, run.invocations as u64)?);
         Ok(())
@@ -309,32 +395,41 @@ impl<'a> Binder<'a> {
         Ok(kernel)
     }
 
-    fn find(&self, node: usize, binding: &Binding<'_>, access: Access) -> &Buffer {
+    fn find<'b>(
+        &'b self,
+        part: &'b Part,
+        node: usize,
+        binding: &Binding<'_>,
+        access: Access,
+    ) -> &'b Buffer {
         let input = |i: usize| self.graph.nodes[node].inputs[i].index();
         match binding {
-            Binding::Input(i) => self.value(input(*i)),
-            Binding::Output => self.value(node),
-            Binding::Cotangent => self.gradient(node),
-            Binding::Gradient(i) => self.gradient(input(*i)),
+            Binding::Input(i) => self.value(part, input(*i)),
+            Binding::Output => self.value(part, node),
+            Binding::Cotangent => self.gradient(part, node),
+            Binding::Gradient(i) => self.gradient(part, input(*i)),
             Binding::Scratch(i) => &self.scratch[*i],
-            Binding::Numbers(Cow::Borrowed(_)) | Binding::Indices(Cow::Borrowed(_)) => {
-                &self.borrowed[&key(binding)]
+            Binding::Numbers(_) | Binding::Doubles(_) | Binding::Indices(_) => {
+                match is_borrowed(binding) {
+                    true => &self.borrowed[&key(binding)],
+                    false => &self.made[&words(binding)],
+                }
             }
-            Binding::Numbers(_) | Binding::Indices(_) => &self.made[&words(binding)],
             Binding::Unused => &self.unused[usize::from(access == Access::Write)],
         }
     }
 
-    fn value(&self, node: usize) -> &Buffer {
-        &self.buffers[self.plan.value[node].expect("a wanted node has a buffer")]
+    fn value<'b>(&self, part: &'b Part, node: usize) -> &'b Buffer {
+        &part.buffers[self.plan.value[node].expect("a wanted node has a buffer")]
     }
 
-    fn gradient(&self, node: usize) -> &Buffer {
-        &self.buffers[self.plan.gradient[node].expect("a differentiated node has a buffer")]
+    fn gradient<'b>(&self, part: &'b Part, node: usize) -> &'b Buffer {
+        &part.buffers[self.plan.gradient[node].expect("a differentiated node has a buffer")]
     }
 
+    /// Numbers of a node in one part.
     fn numbers(&self, node: usize) -> usize {
-        self.graph.nodes[node].shape.reals() * self.lanes
+        self.graph.nodes[node].shape.reals() * self.lanes.width()
     }
 
     /// First number of an input among all variables.
@@ -344,7 +439,7 @@ impl<'a> Binder<'a> {
     }
 }
 
-pub(super) fn access(access: skyscat_shaders::Access) -> Access {
+fn access(access: skyscat_shaders::Access) -> Access {
     match access {
         skyscat_shaders::Access::Uniform => Access::Uniform,
         skyscat_shaders::Access::Read => Access::Read,
@@ -352,10 +447,33 @@ pub(super) fn access(access: skyscat_shaders::Access) -> Access {
     }
 }
 
+/// An entry of a kernel in the precision of the device, and how it uses its bindings.
+pub(super) fn pipeline(
+    device: &Device,
+    kernel: &'static skyscat_shaders::Kernel,
+    name: &'static str,
+) -> Result<(Arc<Pipeline>, Vec<Access>), GpuError> {
+    let source = if device.is_double() { kernel.double } else { kernel.source };
+    let bindings: Vec<Access> = kernel.bindings.iter().map(|a| access(*a)).collect();
+    let entry = Entry { kernel: kernel.name, source, name, bindings: &bindings };
+    Ok((device.pipeline(&entry)?, bindings))
+}
+
+/// Whether the operator keeps a table.
+pub(super) fn is_borrowed(binding: &Binding<'_>) -> bool {
+    matches!(
+        binding,
+        Binding::Numbers(Cow::Borrowed(_))
+            | Binding::Doubles(Cow::Borrowed(_))
+            | Binding::Indices(Cow::Borrowed(_))
+    )
+}
+
 /// Where a borrowed table lies: the graph keeps it while the program is made.
 pub(super) fn key(binding: &Binding<'_>) -> (usize, usize) {
     match binding {
         Binding::Numbers(table) => (table.as_ptr() as usize, table.len()),
+        Binding::Doubles(table) => (table.as_ptr() as usize, table.len()),
         Binding::Indices(table) => (table.as_ptr() as usize, table.len()),
         _ => (0, 0),
     }
@@ -365,6 +483,10 @@ pub(super) fn key(binding: &Binding<'_>) -> (usize, usize) {
 pub(super) fn words(binding: &Binding<'_>) -> Vec<u32> {
     match binding {
         Binding::Numbers(table) => table.iter().map(|x| x.to_bits()).collect(),
+        Binding::Doubles(table) => {
+            let halves = |x: &f64| [x.to_bits() as u32, (x.to_bits() >> 32) as u32];
+            table.iter().flat_map(halves).collect()
+        }
         Binding::Indices(table) => table.to_vec(),
         _ => Vec::new(),
     }

@@ -34,7 +34,8 @@ pub enum GpuError {
         /// What there is.
         allowed: String,
     },
-    /// A buffer of the batch that is larger than the device allows.
+    /// A buffer of a few maps, or one of all maps together, that is larger than kernels
+    /// may see.
     #[error(
         "{buffer} of {maps} maps takes {given} bytes; {adapter} allows {allowed}: at most {fits} \
          maps fit"
@@ -44,13 +45,13 @@ pub enum GpuError {
         adapter: String,
         /// What the buffer holds.
         buffer: String,
-        /// Maps of the batch.
+        /// Maps that it is of.
         maps: usize,
         /// Bytes that it needs.
         given: u64,
-        /// Bytes that a buffer may have.
+        /// Bytes that a kernel may see of it.
         allowed: u64,
-        /// Maps of the largest batch whose buffers all fit.
+        /// Maps of the largest batch that fits.
         fits: usize,
     },
     /// The device.

@@ -7,6 +7,7 @@ use crate::optimise::has_curvature;
 use crate::{Aim, At, Failure, LbfgsError, Pairs, SavedPair, Vector};
 use skyscat_gpu::{Buffer, Recording};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Products that come down after a step: those of s, y and gradient.
 pub(super) const NEW: usize = 3;
@@ -106,7 +107,7 @@ impl GpuPairs {
         let own = [2 * slot, 2 * slot + 1, self.last()];
         for (a, row) in out.chunks_exact(NEW).enumerate() {
             for (&b, &value) in own.iter().zip(row) {
-                self.set_product(a, b, f64::from(value));
+                self.set_product(a, b, value);
             }
         }
         Ok(())
@@ -133,17 +134,18 @@ impl GpuPairs {
         let device = self.s[0].device();
         let [x, gradient, trial, trial_gradient] = vectors.map(GpuVector::buffer);
         let advance = |slot: usize| -> Result<[Recording; 2], GpuError> {
-            let numbers = vectors[0].len();
             let (s, y) = (self.s[slot].buffer(), self.y[slot].buffer());
-            let job = Job {
+            let buffers = [trial, trial_gradient, x, gradient, s, y];
+            let job = |piece: Range<usize>| Job {
                 kernel: "advance",
                 entry: "forward",
-                sizes: vec![("numbers", numbers)],
-                buffers: vec![trial, trial_gradient, x, gradient, s, y],
-                invocations: numbers,
+                sizes: vec![("numbers", piece.len())],
+                buffers: buffers.map(|buffer| buffer.piece(piece.start, piece.len())).to_vec(),
+                invocations: piece.len(),
             };
+            let jobs: Vec<Job<'_>> = vectors[0].pieces().map(job).collect();
             let (mut step, mut products) = (Recording::default(), Recording::default());
-            record(device, &[job], &mut step)?;
+            record(device, &jobs, &mut step)?;
             self.multiply(slot, gradient, &mut products)?;
             Ok([step, products])
         };
@@ -220,7 +222,7 @@ impl GpuPairs {
         // The oldest pair first, wherever it lies: a resumed descent adds in this order.
         let ages: Vec<usize> = (0..self.count).map(|age| self.slot(age)).collect();
         let order = ages.iter().flat_map(|slot| [2 * slot, 2 * slot + 1]).chain([last]);
-        let sorted: Vec<f32> = order.map(|i| c[i] as f32).collect();
+        let sorted: Vec<f64> = order.map(|i| c[i]).collect();
         let device = direction.device().clone();
         device.write(&self.coefficients, 0, &sorted);
         let ends = [gradient.buffer(), direction.buffer()];

@@ -1,8 +1,8 @@
 //! Runs of the program's own kernels on known buffers, recorded in order.
 
 use super::GpuError;
-use super::compile::{UNIFORM_STRIDE, access};
-use skyscat_gpu::{Access, Bound, Buffer, Device, Entry, Recording};
+use super::compile::{UNIFORM_STRIDE, pipeline};
+use skyscat_gpu::{Bound, Device, Recording};
 
 /// A run of an entry point of `shaders/wgsl`.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Job<'a> {
     /// Members of its uniform struct, in order; padding is left out.
     pub(super) sizes: Vec<(&'static str, usize)>,
     /// Its bindings after the uniform, in order.
-    pub(super) buffers: Vec<&'a Buffer>,
+    pub(super) buffers: Vec<Bound<'a>>,
     pub(super) invocations: usize,
 }
 
@@ -36,17 +36,9 @@ pub(super) fn record(
         let kernel = skyscat_shaders::kernel(job.kernel).expect("a kernel of this crate");
         let names = kernel.uniforms.iter().filter(|name| !name.starts_with("padding"));
         assert!(names.eq(job.sizes.iter().map(|(name, _)| name)), "sizes of {}", job.kernel);
-        let accesses: Vec<Access> = kernel.bindings.iter().map(|a| access(*a)).collect();
-        let entry = Entry {
-            kernel: kernel.name,
-            source: kernel.source,
-            name: job.entry,
-            bindings: &accesses,
-        };
-        let pipeline = device.pipeline(&entry)?;
-        let range = Some((at * UNIFORM_STRIDE, UNIFORM_STRIDE));
-        let mut bindings = vec![Bound { buffer: &uniforms, range }];
-        bindings.extend(job.buffers.iter().map(|&buffer| Bound::from(buffer)));
+        let (pipeline, _) = pipeline(device, kernel, job.entry)?;
+        let mut bindings = vec![uniforms.piece(at * UNIFORM_STRIDE, UNIFORM_STRIDE)];
+        bindings.extend(&job.buffers);
         into.dispatch(device.dispatch(&pipeline, &bindings, job.invocations as u64)?);
     }
     Ok(())

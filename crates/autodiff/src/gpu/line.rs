@@ -4,7 +4,7 @@ use super::job::{Job, record};
 use super::vector::{GpuVector, Products};
 use super::{GpuError, GpuProgram};
 use crate::TermValue;
-use skyscat_gpu::{Buffer, Device, Recording};
+use skyscat_gpu::{Bound, Buffer, Device, Recording};
 
 /// Value and slope at a point of a line, and the terms there.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Slopes {
     }
 
     /// Sets the step of a group for the next submission.
-    pub(super) fn set(&self, device: &Device, group: usize, step: f32) {
+    pub(super) fn set(&self, device: &Device, group: usize, step: f64) {
         device.write(&self.steps, group, &[step]);
     }
 }
@@ -67,45 +67,51 @@ impl GpuProgram {
         (trial, gradient): (&GpuVector, &GpuVector),
     ) -> Result<Line, GpuError> {
         let rows = self.graph.variables();
-        let sizes = vec![
-            ("rows", rows),
-            ("maps", self.lanes.maps),
-            ("stride", self.lanes.stride),
-            ("groups", self.lanes.groups),
-            ("group", group),
-        ];
-        let probe = Job {
-            kernel: "line",
-            entry: "probe",
-            sizes: sizes.clone(),
-            buffers: vec![
-                point.buffer(),
-                direction.buffer(),
-                &self.slopes.steps,
-                trial.buffer(),
-                &self.upload,
-            ],
-            invocations: rows * self.lanes.stride,
-        };
-        let [a, b, c] = &self.slopes.unused;
-        let gather = Job {
-            kernel: "line",
-            entry: "gather",
-            sizes,
-            buffers: vec![a, b, c, gradient.buffer(), &self.gradient],
-            invocations: rows * self.lanes.maps,
-        };
+        let (mut probes, mut gathers) = (Vec::new(), Vec::new());
+        let [a, b, c] = self.slopes.unused.each_ref().map(Bound::from);
+        for piece in point.pieces() {
+            for share in self.lanes.shares(group) {
+                let part = &self.parts[share.part];
+                let sizes = vec![
+                    ("rows", rows),
+                    ("width", self.lanes.width()),
+                    ("lane", share.lane),
+                    ("lanes", share.lanes),
+                    ("all", self.lanes.maps),
+                    ("map", share.first),
+                    ("maps", share.maps),
+                    ("start", piece.start),
+                    ("numbers", piece.len()),
+                    ("group", group),
+                ];
+                probes.push(Job {
+                    kernel: "line",
+                    entry: "probe",
+                    sizes: sizes.clone(),
+                    buffers: vec![
+                        point.piece(&piece),
+                        direction.piece(&piece),
+                        (&self.slopes.steps).into(),
+                        trial.piece(&piece),
+                        (&part.upload).into(),
+                    ],
+                    invocations: rows * share.lanes,
+                });
+                gathers.push(Job {
+                    kernel: "line",
+                    entry: "gather",
+                    sizes,
+                    buffers: vec![a, b, c, gradient.piece(&piece), (&part.gradient).into()],
+                    invocations: rows * share.lanes,
+                });
+            }
+        }
         let (mut before, mut after) = (Recording::default(), Recording::default());
-        record(&self.device, &[probe], &mut before)?;
-        record(&self.device, &[gather], &mut after)?;
+        record(&self.device, &probes, &mut before)?;
+        record(&self.device, &gathers, &mut after)?;
         let products = &self.slopes.products;
-        products.record(
-            &self.device,
-            &[direction.buffer()],
-            &[gradient.buffer()],
-            group,
-            &mut after,
-        )?;
+        let ends = [direction.buffer(), gradient.buffer()];
+        products.record(&self.device, &ends[..1], &ends[1..], group, &mut after)?;
         let vectors = [point, direction, trial, gradient].map(|v| v.buffer().clone());
         Ok(Line { group, before, after, vectors })
     }

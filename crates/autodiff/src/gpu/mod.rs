@@ -2,9 +2,9 @@
 
 mod compile;
 mod error;
-mod fits;
 mod history;
 mod job;
+mod lanes;
 mod line;
 mod memory;
 mod profile;
@@ -23,40 +23,14 @@ pub use vector::GpuVector;
 
 use crate::plan::Plan;
 use crate::{Graph, MemoryPlan, Purpose, Shape, TermValue};
-use compile::Recorded;
+use compile::{Part, Recorded};
+use lanes::Lanes;
 use line::{Answer, Line, Slopes};
 use skyscat_gpu::{Buffer, Device, Recording};
+use skyscat_num::Real;
 use std::sync::Arc;
 
-/// Lanes of a group are padded to this many maps: sixteen bytes.
-const PADDING: usize = 4;
-
-/// Maps of a program: groups of equal size, each with a loss of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lanes {
-    /// Maps of a group.
-    maps: usize,
-    /// The same, padded.
-    stride: usize,
-    groups: usize,
-}
-
-impl Lanes {
-    fn new(maps: usize, groups: usize) -> Self {
-        Self { maps, stride: maps.next_multiple_of(PADDING), groups }
-    }
-
-    fn all(self) -> usize {
-        self.stride * self.groups
-    }
-
-    /// The lane of every map, group after group.
-    fn each(self) -> impl Iterator<Item = usize> {
-        (0..self.groups).flat_map(move |g| (0..self.maps).map(move |m| g * self.stride + m))
-    }
-}
-
-/// A graph compiled for a GPU in f32, for one batch of maps or several side by side.
+/// A graph compiled for a GPU in its precision, for one batch of maps or several side by side.
 ///
 /// It takes the same plan as [`crate::Program`] and the same variables,
 /// `[input][row][channel][re, im][map]`. An evaluation is one submission of commands
@@ -65,22 +39,20 @@ impl Lanes {
 /// the slope along the line come down.
 ///
 /// Several batches are groups of one program: each has a loss, and a descent, of its
-/// own, and the same numbers as alone.
+/// own, and the same numbers as alone. Maps whose buffers are larger than a kernel may
+/// see are worked on in parts, one after the other, with the same numbers: they meet in
+/// the terms alone, which read the statistics of all.
 #[derive(Debug)]
 pub struct GpuProgram {
     graph: Arc<Graph>,
     device: Arc<Device>,
     plan: Plan,
     lanes: Lanes,
-    buffers: Vec<Buffer>,
+    parts: Vec<Part>,
     scratch: Vec<Buffer>,
-    /// All inputs, padded.
-    upload: Buffer,
-    /// Their gradients, padded.
-    gradient: Buffer,
     recorded: Recorded,
     /// What comes down: the terms `[term][group]`, then the slopes `[group]`.
-    down: (Vec<f32>, Buffer),
+    down: (Vec<f64>, Buffer),
     /// Copies of the terms to what comes down.
     fetch: Recording,
     slopes: Slopes,
@@ -97,8 +69,9 @@ impl GpuProgram {
     /// # Errors
     /// [`GpuError::Graph`] as [`crate::Program::compile`]; [`GpuError::Operator`] and
     /// [`GpuError::Term`] for what has no GPU kernel; [`GpuError::Batch`] if a buffer of
-    /// so many maps is larger than the device allows; [`GpuError::Device`] if something
-    /// else does not fit on the device: nothing is ever cut short.
+    /// four maps is larger than kernels may see, or the statistics of all maps are;
+    /// [`GpuError::Device`] if something else does not fit on the device: nothing is ever
+    /// cut short.
     pub fn compile(
         graph: Arc<Graph>,
         maps: usize,
@@ -125,8 +98,8 @@ impl GpuProgram {
 
     fn assemble(
         (graph, plan, device, lanes): (Arc<Graph>, Plan, Arc<Device>, Lanes),
-        (buffers, scratch): (Vec<Buffer>, Vec<Buffer>),
-        (upload, gradient, values): (Buffer, Buffer, Option<Buffer>),
+        (parts, scratch): (Vec<Part>, Vec<Buffer>),
+        values: Option<Buffer>,
         recorded: Recorded,
     ) -> Result<Self, GpuError> {
         let numbers = graph.terms.len() * lanes.groups;
@@ -147,10 +120,8 @@ impl GpuProgram {
             plan,
             device,
             lanes,
-            buffers,
+            parts,
             scratch,
-            upload,
-            gradient,
             recorded,
             fetch,
             slopes,
@@ -165,6 +136,11 @@ impl GpuProgram {
     /// Batches side by side.
     pub fn groups(&self) -> usize {
         self.lanes.groups
+    }
+
+    /// Parts in which the maps are worked on, one after the other.
+    pub fn parts(&self) -> usize {
+        self.lanes.parts
     }
 
     /// Length of the vector of variables, of all batches.
@@ -187,25 +163,28 @@ impl GpuProgram {
     pub fn memory(&self) -> MemoryPlan {
         let bytes = |buffers: &[Buffer]| buffers.iter().map(|b| b.bytes() as usize).sum();
         MemoryPlan {
-            buffers: self.buffers.len(),
-            field_bytes: bytes(&self.buffers),
-            unshared_bytes: self.plan.unshared * self.lanes.all() * 4,
+            buffers: self.parts.iter().map(|part| part.buffers.len()).sum(),
+            field_bytes: self.parts.iter().map(|part| bytes(&part.buffers)).sum(),
+            unshared_bytes: self.plan.unshared * self.lanes.all() * self.device.number_bytes(),
             scratch_bytes: bytes(&self.scratch),
         }
     }
 
     /// Writes variables, those of one batch after those of another, and pads them.
-    fn load(&self, x: &[f32]) {
+    fn load<T: Real>(&self, x: &[T]) {
         assert_eq!(x.len(), self.variables(), "length of the variables");
         let (rows, maps) = (self.graph.variables(), self.lanes.maps);
         let mut padded = vec![0.0; rows * self.lanes.all()];
         for (group, x) in x.chunks_exact((rows * maps).max(1)).enumerate() {
-            let rows = padded.chunks_exact_mut(self.lanes.all());
-            for (padded, x) in rows.zip(x.chunks_exact(maps)) {
-                padded[group * self.lanes.stride..][..maps].copy_from_slice(x);
+            for (row, x) in x.chunks_exact(maps).enumerate() {
+                let places = self.lanes.places((rows, row), group);
+                places.zip(x).for_each(|(at, x)| padded[at] = x.to_f64());
             }
         }
-        self.device.write(&self.upload, 0, &padded);
+        let padded = padded.chunks_exact((rows * self.lanes.width()).max(1));
+        for (part, padded) in self.parts.iter().zip(padded) {
+            self.device.write(&part.upload, 0, padded);
+        }
     }
 
     /// Runs the graph forward, so that outputs can be read.
@@ -215,7 +194,7 @@ impl GpuProgram {
     ///
     /// # Panics
     /// If `x` has not the length of [`GpuProgram::variables`].
-    pub fn evaluate(&mut self, x: &[f32]) -> Result<(), GpuError> {
+    pub fn evaluate<T: Real>(&mut self, x: &[T]) -> Result<(), GpuError> {
         self.load(x);
         self.device.submit(&self.recorded.forward);
         Ok(self.device.wait()?)
@@ -226,25 +205,29 @@ impl GpuProgram {
     ///
     /// # Errors
     /// [`GpuError::Device`] if the device fails.
-    pub fn output(&self, label: &str) -> Result<Option<(Shape, Vec<f32>)>, GpuError> {
+    pub fn output(&self, label: &str) -> Result<Option<(Shape, Vec<f64>)>, GpuError> {
         let Some((_, node)) = self.graph.outputs.iter().find(|(l, _)| l == label) else {
             return Ok(None);
         };
         let padded = self.read(node.index(), &Recording::default())?;
-        let rows = padded.chunks_exact(self.lanes.all());
-        let values = rows.flat_map(|row| self.lanes.each().map(|lane| row[lane])).collect();
-        Ok(Some((self.graph.shape(*node), values)))
+        let (shape, lanes) = (self.graph.shape(*node), self.lanes);
+        let rows = shape.reals();
+        let groups = (0..rows).flat_map(|row| (0..lanes.groups).map(move |g| (row, g)));
+        let places = groups.flat_map(|(row, group)| lanes.places((rows, row), group));
+        Ok(Some((shape, places.map(|at| padded[at]).collect())))
     }
 
-    /// The padded value of a node after these commands.
-    fn read(&self, node: usize, before: &Recording) -> Result<Vec<f32>, GpuError> {
-        let numbers = self.graph.nodes[node].shape.reals() * self.lanes.all();
-        let home = &self.buffers[self.plan.value[node].expect("a wanted node has a buffer")];
-        let staging = self.device.staging("output", numbers)?;
+    /// The padded value of a node in all parts, after these commands.
+    fn read(&self, node: usize, before: &Recording) -> Result<Vec<f64>, GpuError> {
+        let numbers = self.graph.nodes[node].shape.reals() * self.lanes.width();
+        let home = self.plan.value[node].expect("a wanted node has a buffer");
+        let staging = self.device.staging("output", numbers * self.lanes.parts)?;
         let mut recording = Recording::default();
-        recording.copy((home, 0), (&staging, 0), numbers);
+        for (at, part) in self.parts.iter().enumerate() {
+            recording.copy((&part.buffers[home], 0), (&staging, at * numbers), numbers);
+        }
         self.device.submit_all([before, &recording]);
-        let mut padded = vec![0.0; numbers];
+        let mut padded = vec![0.0; numbers * self.lanes.parts];
         self.device.read(&staging, &mut padded)?;
         Ok(padded)
     }
@@ -259,7 +242,11 @@ impl GpuProgram {
     /// # Panics
     /// If the program was compiled for values, or a length is not
     /// [`GpuProgram::variables`].
-    pub fn value_and_gradient(&mut self, x: &[f32], gradient: &mut [f32]) -> Result<f64, GpuError> {
+    pub fn value_and_gradient<T: Real>(
+        &mut self,
+        x: &[T],
+        gradient: &mut [T],
+    ) -> Result<f64, GpuError> {
         assert_eq!(gradient.len(), self.variables(), "length of the gradient");
         assert!(!self.recorded.terms.is_empty(), "compiled for gradients");
         let numbers = self.graph.variables() * self.lanes.all();
@@ -267,8 +254,10 @@ impl GpuProgram {
             Some(staging) => staging,
             None => self.device.staging("gradient", numbers)?,
         };
-        let mut copy = Recording::default();
-        copy.copy((&self.gradient, 0), (&staging, 0), numbers);
+        let (mut copy, own) = (Recording::default(), numbers / self.lanes.parts);
+        for (at, part) in self.parts.iter().enumerate() {
+            copy.copy((&part.gradient, 0), (&staging, at * own), own);
+        }
         self.load(x);
         let Recorded { forward, terms, backward } = &self.recorded;
         self.device.submit_all([forward, terms, backward, &self.fetch, &copy]);
@@ -283,10 +272,10 @@ impl GpuProgram {
         let (rows, maps) = (self.graph.variables(), self.lanes.maps);
         let mut size = 0.0;
         for (group, out) in gradient.chunks_exact_mut((rows * maps).max(1)).enumerate() {
-            let padded = padded.chunks_exact(self.lanes.all());
-            for (out, row) in out.chunks_exact_mut(maps).zip(padded) {
-                out.copy_from_slice(&row[group * self.lanes.stride..][..maps]);
-                size += out.iter().map(|x| f64::from(x.abs())).sum::<f64>();
+            for (row, out) in out.chunks_exact_mut(maps).enumerate() {
+                let places = self.lanes.places((rows, row), group);
+                out.iter_mut().zip(places).for_each(|(out, at)| *out = T::from_f64(padded[at]));
+                size += out.iter().map(|x| x.to_f64().abs()).sum::<f64>();
             }
         }
         match size.is_finite() {
@@ -300,7 +289,7 @@ impl GpuProgram {
         self.evaluations[group] += 1;
         let mut total = 0.0;
         for term in 0..self.graph.terms.len() {
-            let value = f64::from(self.down.0[term * self.lanes.groups + group]);
+            let value = self.down.0[term * self.lanes.groups + group];
             self.terms[group][term].value = value;
             total += value;
             if !value.is_finite() {
@@ -316,7 +305,7 @@ impl GpuProgram {
     }
 
     /// Evaluates several groups, each along a line at its step.
-    fn ask(&mut self, lines: &[(&Line, f32)]) -> Vec<Result<Answer, GpuError>> {
+    fn ask(&mut self, lines: &[(&Line, f64)]) -> Vec<Result<Answer, GpuError>> {
         for (line, step) in lines {
             self.slopes.set(&self.device, line.group, *step);
         }
@@ -334,7 +323,7 @@ impl GpuProgram {
 
     fn answer(&mut self, group: usize) -> Result<Answer, GpuError> {
         let value = self.judge(group)?;
-        let slope = f64::from(self.down.0[self.graph.terms.len() * self.lanes.groups + group]);
+        let slope = self.down.0[self.graph.terms.len() * self.lanes.groups + group];
         match slope.is_finite() {
             true => Ok(Answer { value, slope, terms: self.terms[group].clone() }),
             false => Err(GpuError::Gradient { evaluation: self.evaluations[group] }),

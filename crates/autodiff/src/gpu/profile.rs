@@ -3,7 +3,8 @@
 use super::compile::Recorded;
 use super::{GpuError, GpuProgram};
 use crate::Floor;
-use std::collections::BTreeMap;
+use skyscat_num::Real;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// What all calls of one operator in one direction take on a device.
@@ -33,10 +34,12 @@ impl GpuProgram {
     ///
     /// # Panics
     /// As [`GpuProgram::value_and_gradient`].
-    pub fn profile(&mut self, x: &[f32]) -> Result<Vec<GpuOperatorTime>, GpuError> {
-        self.value_and_gradient(x, &mut vec![0.0; x.len()])?;
+    pub fn profile<T: Real>(&mut self, x: &[T]) -> Result<Vec<GpuOperatorTime>, GpuError> {
+        self.value_and_gradient(x, &mut vec![T::default(); x.len()])?;
         let mut sums: BTreeMap<(&'static str, bool), GpuOperatorTime> = BTreeMap::new();
         let (mut last, maps) = (None, self.lanes.maps * self.lanes.groups);
+        // The parts of a step are calls, its work is counted once.
+        let mut seen = HashSet::new();
         let Recorded { forward, terms, backward } = &self.recorded;
         // Loss terms have no marks, but their gradients are what the way back begins with.
         for recording in [forward, terms, backward] {
@@ -56,7 +59,9 @@ impl GpuProgram {
                 sum.time += timing.time;
                 if last.replace(timing.mark) != Some(timing.mark) {
                     sum.calls += 1;
-                    sum.floor.add(step.floor(&self.graph, maps, size_of::<f32>()));
+                }
+                if seen.insert(timing.mark) {
+                    sum.floor.add(step.floor(&self.graph, maps, self.device.number_bytes()));
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::vector::failure;
 use super::{GpuError, GpuProgram, GpuVector};
 use crate::{At, Failure, Objective, TermValue};
 use skyscat_gpu::Device;
+use skyscat_num::Real;
 use std::sync::{Arc, Condvar, Mutex};
 
 /// One batch of a program, as the objective of a descent on the device.
@@ -39,7 +40,7 @@ struct Round {
 struct Place {
     taken: bool,
     line: Option<Line>,
-    asked: Option<f32>,
+    asked: Option<f64>,
     answer: Option<Result<Answer, GpuError>>,
 }
 
@@ -50,7 +51,7 @@ impl Round {
         if !self.places.iter().all(asked) || self.places.iter().all(|p| p.asked.is_none()) {
             return false;
         }
-        let lines: Vec<(&Line, f32)> =
+        let lines: Vec<(&Line, f64)> =
             self.places.iter().filter_map(|p| p.line.as_ref().zip(p.asked)).collect();
         let groups: Vec<usize> = lines.iter().map(|(line, _)| line.group).collect();
         let answers = self.program.ask(&lines);
@@ -97,7 +98,7 @@ impl Maker {
     ///
     /// # Panics
     /// If they are not as many as the variables of a batch.
-    pub fn vector(&self, numbers: &[f32]) -> Result<GpuVector, GpuError> {
+    pub fn vector<T: Real>(&self, numbers: &[T]) -> Result<GpuVector, GpuError> {
         assert_eq!(numbers.len(), self.numbers, "length of the variables");
         Ok(GpuVector::new(&self.device, numbers)?)
     }
@@ -123,7 +124,7 @@ impl Seat {
         if !place.line.as_ref().is_some_and(|line| line.is_of(vectors)) {
             place.line = Some(program.line(self.group, (point, direction), (trial, gradient))?);
         }
-        place.asked = Some(step as f32);
+        place.asked = Some(step);
         if round.run_if_complete() {
             self.table.answered.notify_all();
         }

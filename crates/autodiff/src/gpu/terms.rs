@@ -1,10 +1,11 @@
 //! Loss terms of a GPU program: their kernels, their sums, and who is not finite.
 
+use super::GpuError;
 use super::job::{Job, record};
-use super::{GpuError, Lanes};
+use super::lanes::Lanes;
 use crate::Graph;
 use crate::device::DeviceTerm;
-use skyscat_gpu::{Buffer, Device, Recording};
+use skyscat_gpu::{Bound, Buffer, Device, Recording};
 use std::sync::Arc;
 
 /// Rows of a part of a sum, as `total.wgsl` has them.
@@ -17,7 +18,7 @@ const SIZES: [&str; 5] = ["coefficients", "first", "groups", "maps", "stride"];
 #[derive(Debug)]
 pub(super) struct Terms {
     /// Kernel, and the columns of all groups, `[coefficient][group][column]`.
-    kernels: Vec<(&'static str, Vec<f32>)>,
+    kernels: Vec<(&'static str, Vec<f64>)>,
     /// Real coefficients of all statistics of each term.
     rows: Vec<usize>,
 }
@@ -60,7 +61,7 @@ impl Terms {
         Ok(Self { kernels, rows })
     }
 
-    /// 32-bit numbers of every buffer that the terms of so many groups need, by those
+    /// Numbers of every buffer that the terms of so many groups need, by those
     /// of one.
     pub(super) fn lengths(&self, groups: usize) -> Vec<usize> {
         let most = self.rows.iter().copied().max().unwrap_or(0);
@@ -69,7 +70,7 @@ impl Terms {
     }
 
     pub(super) fn allocate(&self, device: &Device, groups: usize) -> Result<TermBuffers, GpuError> {
-        let columns = self.kernels.iter().map(|(_, table)| device.table("columns", table));
+        let columns = self.kernels.iter().map(|(_, table)| device.constants("columns", table));
         let most = self.rows.iter().copied().max().unwrap_or(0);
         Ok(TermBuffers {
             columns: columns.collect::<Result<_, _>>()?,
@@ -100,7 +101,9 @@ impl Terms {
                     kernel: self.kernels[t].0,
                     entry: "evaluate",
                     sizes: SIZES.into_iter().zip(sizes).collect(),
-                    buffers: vec![&buffers.columns[t], value, gradient, &buffers.contributions],
+                    buffers: [&buffers.columns[t], value, gradient, &buffers.contributions]
+                        .map(Bound::from)
+                        .to_vec(),
                     invocations: coefficients * lanes.groups,
                 });
                 first += coefficients;
@@ -112,7 +115,9 @@ impl Terms {
                     kernel: "total",
                     entry,
                     sizes: vec![("rows", rows), ("groups", groups), ("parts", parts), ("term", t)],
-                    buffers: vec![&buffers.contributions, &buffers.partials, &buffers.values],
+                    buffers: [&buffers.contributions, &buffers.partials, &buffers.values]
+                        .map(Bound::from)
+                        .to_vec(),
                     invocations: count,
                 });
             }
@@ -129,19 +134,19 @@ fn fits(term: &DeviceTerm) -> bool {
     })
 }
 
-/// What of a term is not finite: a statistic, given as read from the device, or its value.
+/// What of a term is not finite: a statistic, given as read from all parts, or its value.
 pub(super) fn culprit(
     graph: &Graph,
     term: usize,
     lanes: Lanes,
     group: usize,
-    read: impl Fn(usize) -> Result<Vec<f32>, GpuError>,
+    read: impl Fn(usize) -> Result<Vec<f64>, GpuError>,
 ) -> Result<String, GpuError> {
     for &node in &graph.terms[term].inputs {
         let padded = read(node.index())?;
-        let rows = padded.chunks_exact(lanes.all());
-        let mut numbers = rows.flat_map(|row| &row[group * lanes.stride..][..lanes.maps]);
-        if numbers.any(|x| !x.is_finite()) {
+        let rows = graph.shape(node).reals();
+        let mut places = (0..rows).flat_map(|row| lanes.places((rows, row), group));
+        if places.any(|at| !padded[at].is_finite()) {
             let operator = &graph.nodes[node.index()].operator;
             let name = operator.as_ref().map_or("input", |o| o.name());
             return Ok(format!("the result of operator {name} (node {})", node.index()));

@@ -129,11 +129,10 @@ impl Twin {
     ) -> Result<Results, GpuError> {
         let graph = self.graph(operator)?;
         let mut gpu = GpuProgram::compile(graph, self.maps, Purpose::Gradient, device.clone())?;
-        let x = self.inputs.concat();
+        let x: Vec<f64> = self.inputs.iter().flatten().map(|&x| f64::from(x)).collect();
         let mut gradient = vec![0.0; x.len()];
         gpu.value_and_gradient(&x, &mut gradient)?;
-        let wide = |v: Vec<f32>| -> Vec<f64> { v.into_iter().map(f64::from).collect() };
-        let output = wide(gpu.output("out")?.expect("named").1);
-        Ok(Results { output, gradients: self.split(&wide(gradient)) })
+        let output = gpu.output("out")?.expect("named").1;
+        Ok(Results { output, gradients: self.split(&gradient) })
     }
 }

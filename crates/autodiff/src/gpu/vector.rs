@@ -3,10 +3,13 @@
 use super::job::{Job, record};
 use super::{GpuError, GpuPairs};
 use crate::{Failure, LbfgsError, Vector};
-use skyscat_gpu::{Buffer, Device, DeviceError, Recording};
+use skyscat_gpu::{Bound, Buffer, Device, DeviceError, Recording};
+use skyscat_num::Real;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// A vector of variables on a device, in f32.
+/// A vector of variables on a device, in its precision. Kernels see as much of it at a time as the
+/// device allows, and products have the same bits for any such allowance.
 ///
 /// If the device fails, products are NaN and vectors keep what they had: the next
 /// evaluation then says what happened.
@@ -22,14 +25,15 @@ impl GpuVector {
     ///
     /// # Errors
     /// [`DeviceError`] if it does not fit on the device.
-    pub fn new(device: &Arc<Device>, numbers: &[f32]) -> Result<Self, DeviceError> {
+    pub fn new<T: Real>(device: &Arc<Device>, numbers: &[T]) -> Result<Self, DeviceError> {
         let vector = Self::zeros(device, numbers.len())?;
-        device.write(&vector.buffer, 0, numbers);
+        let wide: Vec<f64> = numbers.iter().map(|x| x.to_f64()).collect();
+        device.write(&vector.buffer, 0, &wide);
         Ok(vector)
     }
 
     pub(super) fn zeros(device: &Arc<Device>, numbers: usize) -> Result<Self, DeviceError> {
-        let buffer = device.storage("vector", numbers)?;
+        let buffer = device.long("vector", numbers)?;
         Ok(Self { device: device.clone(), buffer, numbers })
     }
 
@@ -45,6 +49,16 @@ impl GpuVector {
         self.numbers
     }
 
+    /// What of it a kernel sees, run after run.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
+        pieces(&self.device, self.numbers)
+    }
+
+    /// One of these as a binding.
+    pub(super) fn piece(&self, piece: &Range<usize>) -> Bound<'_> {
+        self.buffer.piece(piece.start, piece.len())
+    }
+
     fn try_dot(&self, other: &Self) -> Result<f64, GpuError> {
         let products = Products::new(&self.device, self.numbers, 1)?;
         let staging = self.device.staging("product", 1)?;
@@ -54,11 +68,11 @@ impl GpuVector {
         self.device.submit(&recording);
         let mut out = [0.0];
         self.device.read(&staging, &mut out)?;
-        Ok(f64::from(out[0]))
+        Ok(out[0])
     }
 
     fn try_sum(&self, x: &Self, a: f64, y: &Self) -> Result<(), GpuError> {
-        let coefficients = self.device.table("coefficients", &[1.0, a as f32])?;
+        let coefficients = self.device.constants("coefficients", &[1.0, a])?;
         let mut recording = Recording::default();
         let vectors = [&x.buffer, &y.buffer];
         combine(&self.device, &coefficients, &vectors, self, &mut recording)?;
@@ -75,8 +89,7 @@ impl Vector for GpuVector {
     }
 
     fn like(&self, numbers: &[f64]) -> Result<Self, LbfgsError> {
-        let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
-        Self::new(&self.device, &narrow).map_err(out_of_reach)
+        Self::new(&self.device, numbers).map_err(out_of_reach)
     }
 
     fn numbers(&self) -> Result<Vec<f64>, LbfgsError> {
@@ -89,7 +102,7 @@ impl Vector for GpuVector {
             self.device.read(&staging, &mut out)
         };
         read().map_err(out_of_reach)?;
-        Ok(out.into_iter().map(f64::from).collect())
+        Ok(out)
     }
 
     fn dot(&self, other: &Self) -> f64 {
@@ -119,31 +132,41 @@ pub(super) fn out_of_reach(error: impl Into<GpuError>) -> LbfgsError {
 const COMBINED: usize = 6;
 
 /// Adds destination ← Σ coefficient·vector to a recording.
-pub(super) fn combine(
+pub(super) fn combine<'a>(
     device: &Device,
-    coefficients: &Buffer,
-    vectors: &[&Buffer],
-    destination: &GpuVector,
+    coefficients: &'a Buffer,
+    vectors: &[&'a Buffer],
+    destination: &'a GpuVector,
     into: &mut Recording,
 ) -> Result<(), GpuError> {
-    let jobs: Vec<Job<'_>> = (vectors.chunks(COMBINED).enumerate())
-        .map(|(run, vectors)| {
-            let first = run * COMBINED;
-            let mut buffers = vec![coefficients];
-            buffers.extend((0..COMBINED).map(|i| *vectors.get(i).unwrap_or(&vectors[0])));
-            buffers.push(&destination.buffer);
-            let sizes = [destination.numbers, vectors.len(), first, usize::from(run > 0)];
+    let mut jobs = Vec::new();
+    for piece in destination.pieces() {
+        let see = |buffer: &'a Buffer| buffer.piece(piece.start, piece.len());
+        for (run, vectors) in vectors.chunks(COMBINED).enumerate() {
+            let mut buffers = vec![Bound::from(coefficients)];
+            buffers.extend((0..COMBINED).map(|i| see(vectors.get(i).unwrap_or(&vectors[0]))));
+            buffers.push(destination.piece(&piece));
+            let sizes = [piece.len(), vectors.len(), run * COMBINED, usize::from(run > 0)];
             let names = ["numbers", "vectors", "first", "adds"];
-            Job {
+            jobs.push(Job {
                 kernel: "combine",
                 entry: "forward",
                 sizes: names.into_iter().zip(sizes).collect(),
                 buffers,
-                invocations: destination.numbers,
-            }
-        })
-        .collect();
+                invocations: piece.len(),
+            });
+        }
+    }
     record(device, &jobs, into)
+}
+
+/// Pieces of a vector that kernels see, of whole parts of its products.
+pub(super) fn pieces(device: &Device, numbers: usize) -> impl Iterator<Item = Range<usize>> {
+    let chunk = Products::chunk(numbers);
+    let seen = usize::try_from(device.adapter().allowed.binding_bytes).unwrap_or(usize::MAX);
+    let seen = seen / device.number_bytes();
+    let most = (seen / chunk).max(1).saturating_mul(chunk);
+    (0..numbers).step_by(most).map(move |start| start..numbers.min(start.saturating_add(most)))
 }
 
 /// Vectors and others of one run of `gram.wgsl`, and its most parts.
@@ -169,7 +192,7 @@ impl Products {
         Ok(Self { numbers, chunk, parts, count, partials })
     }
 
-    /// 32-bit numbers that the partial sums of so many products take.
+    /// Numbers that the partial sums of so many products take.
     pub(super) fn length(numbers: usize, count: usize) -> usize {
         (numbers.div_ceil(Self::chunk(numbers)).max(1) + 1) * count
     }
@@ -179,40 +202,43 @@ impl Products {
     }
 
     /// Adds the products of each vector with all others, from place `first` on.
-    pub(super) fn record(
-        &self,
+    pub(super) fn record<'a>(
+        &'a self,
         device: &Device,
-        vectors: &[&Buffer],
-        others: &[&Buffer],
+        vectors: &[&'a Buffer],
+        others: &[&'a Buffer],
         first: usize,
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         assert!(others.len() <= OTHERS, "vectors of one run");
-        let jobs: Vec<Job<'_>> = (vectors.chunks(VECTORS).enumerate())
-            .map(|(run, vectors)| {
-                let first = first + run * VECTORS * others.len();
-                let mut buffers: Vec<&Buffer> =
-                    (0..VECTORS).map(|i| *vectors.get(i).unwrap_or(&vectors[0])).collect();
-                buffers.extend((0..OTHERS).map(|i| *others.get(i).unwrap_or(&others[0])));
-                buffers.push(&self.partials);
+        let mut jobs = Vec::new();
+        for piece in pieces(device, self.numbers) {
+            let see = |buffer: &'a Buffer| buffer.piece(piece.start, piece.len());
+            let parts = piece.len().div_ceil(self.chunk);
+            for (run, vectors) in vectors.chunks(VECTORS).enumerate() {
+                let mut buffers: Vec<Bound<'_>> =
+                    (0..VECTORS).map(|i| see(vectors.get(i).unwrap_or(&vectors[0]))).collect();
+                buffers.extend((0..OTHERS).map(|i| see(others.get(i).unwrap_or(&others[0]))));
+                buffers.push((&self.partials).into());
                 let sizes = [
-                    ("numbers", self.numbers),
+                    ("numbers", piece.len()),
                     ("chunk", self.chunk),
-                    ("parts", self.parts),
+                    ("before", piece.start / self.chunk),
+                    ("parts", parts),
                     ("vectors", vectors.len()),
                     ("others", others.len()),
-                    ("first", first),
+                    ("first", first + run * VECTORS * others.len()),
                     ("products", self.count),
                 ];
-                Job {
+                jobs.push(Job {
                     kernel: "gram",
                     entry: "parts",
                     sizes: sizes.to_vec(),
                     buffers,
-                    invocations: 64 * self.parts,
-                }
-            })
-            .collect();
+                    invocations: 64 * parts,
+                });
+            }
+        }
         record(device, &jobs, into)
     }
 
@@ -224,11 +250,12 @@ impl Products {
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         let unused = device.storage("unused", 4)?;
-        let mut buffers = vec![&unused; VECTORS + OTHERS];
-        buffers.push(&self.partials);
+        let mut buffers = vec![Bound::from(&unused); VECTORS + OTHERS];
+        buffers.push((&self.partials).into());
         let sizes = [
             ("numbers", self.numbers),
             ("chunk", self.chunk),
+            ("before", 0),
             ("parts", self.parts),
             ("vectors", 0),
             ("others", 0),

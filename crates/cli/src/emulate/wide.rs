@@ -10,8 +10,8 @@ pub(crate) use on_gpu::{description, width};
 mod on_gpu {
     use super::WIDEST;
     use anyhow::{Result, bail};
-    use skyscat::autodiff::GpuPlan;
-    use skyscat::emulator::Emulator;
+    use skyscat::autodiff::{GpuError, GpuPlan};
+    use skyscat::emulator::{Emulator, EmulatorError};
     use skyscat::gpu::{Device, DeviceError};
 
     /// Largest number up to `most` that fits, where fewer always do; 0 if none.
@@ -31,17 +31,23 @@ mod on_gpu {
         Ok(good)
     }
 
-    /// The plan of `groups` batches of `maps` maps, and why it does not fit.
+    /// The plan of `groups` batches of `maps` maps, or why they do not fit.
     fn plan(
         emulator: &Emulator,
         device: &Device,
-        (maps, groups): (usize, usize),
-    ) -> Result<(GpuPlan, Option<DeviceError>)> {
-        let plan = emulator.plan_on_gpu(maps, groups)?;
+        sizes: (usize, usize),
+    ) -> Result<Result<GpuPlan, String>> {
+        let plan = match emulator.plan_on_gpu(sizes, device) {
+            Ok(plan) => plan,
+            Err(EmulatorError::Gpu(
+                error @ (GpuError::Batch { .. } | GpuError::Device(DeviceError::Limit { .. })),
+            )) => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
         match plan.fits(device) {
-            Ok(()) => Ok((plan, None)),
+            Ok(()) => Ok(Ok(plan)),
             Err(error @ (DeviceError::Limit { .. } | DeviceError::Memory { .. })) => {
-                Ok((plan, Some(error)))
+                Ok(Err(format!("{} on the device: {error}", mib(plan.bytes()))))
             }
             Err(error) => Err(error.into()),
         }
@@ -57,25 +63,23 @@ mod on_gpu {
     ) -> Result<usize> {
         let batch = emulator.config().batch;
         let fits = |maps: usize, groups: usize| -> Result<bool> {
-            Ok(plan(emulator, device, (maps, groups))?.1.is_none())
+            Ok(plan(emulator, device, (maps, groups))?.is_ok())
         };
         let most = if asked > 0 { asked } else { WIDEST }.min(wanted.max(1));
         let found = largest(most, &|groups| fits(batch, groups))?;
         if found == most || (asked == 0 && found > 0) {
             return Ok(found);
         }
-        let (plan, why) = plan(emulator, device, (batch, most.min(found + 1)))?;
-        let why = why.map_or_else(String::new, |error| format!(": {error}"));
-        let needed = mib(plan.bytes());
+        let why = plan(emulator, device, (batch, most.min(found + 1)))?.err().unwrap_or_default();
         if found > 0 {
-            bail!("--wide {asked} needs more memory than the device has{why}; {found} fit");
+            bail!("--wide {asked} needs more memory than the device has: {why}; {found} fit");
         }
         let smaller = largest(batch.saturating_sub(1), &|maps| fits(maps, 1))?;
         let advice = match smaller {
             0 => "not even one map fits: run on the CPU".to_owned(),
             maps => format!("the largest batch that fits is --batch {maps}"),
         };
-        bail!("--batch {batch} needs {needed} on the device{why}; {advice}");
+        bail!("--batch {batch} needs more than the device has: {why}; {advice}");
     }
 
     /// Memory of one batch on the device, and how many fit side by side.
@@ -85,23 +89,30 @@ mod on_gpu {
         asked: usize,
         wanted: usize,
     ) -> Result<String> {
-        let plan = emulator.plan_on_gpu(emulator.config().batch, 1)?;
-        let part = |buffers: &[usize]| mib(GpuPlan::bytes_of(buffers));
-        let batch = format!(
-            "{} for one batch: {} fields and gradients, {} scratch, {} tables, {} loss terms and \
-             transfers, {} descent",
+        let width = match width(emulator, device, asked, wanted) {
+            Ok(width) => width,
+            Err(error) => return Ok(format!("it does not fit: {error:#}")),
+        };
+        let plan = emulator.plan_on_gpu((emulator.config().batch, 1), device)?;
+        let part = |buffers: &[usize]| mib(plan.bytes_of(buffers));
+        let parts = match plan.parts {
+            1 => String::new(),
+            parts => format!(", in {parts} parts"),
+        };
+        let side = match width {
+            1 => "it fits".to_owned(),
+            width => format!("{width} batches run side by side"),
+        };
+        Ok(format!(
+            "{} for one batch{parts}: {} fields and gradients, {} scratch, {} tables, {} loss \
+             terms and transfers, {} descent; {side}",
             mib(plan.bytes()),
             part(&plan.fields),
             part(&plan.scratch),
             part(&plan.tables),
             part(&plan.terms),
             part(&plan.descents),
-        );
-        Ok(match width(emulator, device, asked, wanted) {
-            Ok(1) => format!("{batch}; it fits"),
-            Ok(n) => format!("{batch}; {n} batches run side by side"),
-            Err(error) => format!("{batch}; it does not fit: {error:#}"),
-        })
+        ))
     }
 
     fn mib(bytes: u64) -> String {

@@ -63,8 +63,37 @@ fn an_emulation_on_a_gpu_is_named_and_repeats_its_bits() {
     assert!(worst < 1e-2 * peak, "{worst:e} of {peak:e}");
 }
 
+#[test]
+fn an_emulation_in_f64_on_a_gpu_is_that_of_the_cpu() {
+    if !is_there("an emulation in f64 on a GPU") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let line = format!("{LINE} --precision f64 --device");
+    // `gpu` is a hardware adapter where there is one.
+    if !bench.run(&format!("{line} gpu --output a.npy")).stderr.contains("in f64") {
+        bench.refused(&format!("{line} gpu --output a.npy"), &["no numbers of 64 bits"]);
+        return skyscat_tests::skip("an emulation in f64 on a GPU", "the adapter has none");
+    }
+    bench.good(&format!("{line} cpu --output b.npy"));
+    let single = LINE.to_owned() + " --precision f32 --device gpu --output c.npy";
+    bench.good(&single);
+    let maps = |name: &str| read_npy(&bench.path(name)).unwrap();
+    let expected = maps("b.npy");
+    let peak = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let off = |name: &str| {
+        let found = maps(name);
+        found.iter().zip(&expected).fold(0.0f64, |m, (a, b)| m.max((a - b).abs())) / peak
+    };
+    // What is asked of f32 above, 2⁻²⁹ of it, and twice for the rounding of the CPU.
+    let allowed = 2.0 * 1e-2 / f64::from(1 << 29);
+    assert!(off("a.npy") <= allowed, "{:e}", off("a.npy"));
+    assert!(off("c.npy") > allowed, "f32 passed: {:e}", off("c.npy"));
+}
+
 /// Whether there is a device; says so if there is none.
-fn is_there(test: &str) -> bool {
+pub(crate) fn is_there(test: &str) -> bool {
     let there = !adapters().is_empty();
     if !there {
         assert_ne!(std::env::var("SKYSCAT_REQUIRE_GPU").as_deref(), Ok("1"), "no adapter");
@@ -94,6 +123,33 @@ fn batches_side_by_side_give_the_bytes_of_one_after_the_other() {
 }
 
 #[test]
+fn shards_of_batches_side_by_side_make_the_bytes_of_the_whole() {
+    if !is_there("shards on a device") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let line = "emulate --input in.npy --count 14 --seed 3 --batch 3 --steps 3 --precision f32 \
+                --device gpu";
+    bench.good(&format!("{line} --output whole.npy --wide 1"));
+    // Batches 1, 3 and 5 in two turns; 2 and 4 together.
+    bench.good(&format!("{line} --output s.npy --shard 2/2 --wide 0"));
+    bench.good(&format!("{line} --output s.npy --shard 1/2 --wide 2"));
+    bench.good("merge s.npy.shard-1-of-2 s.npy.shard-2-of-2 --output s.npy");
+    for name in ["", ".history.csv"] {
+        let (whole, shards) = (format!("whole.npy{name}"), format!("s.npy{name}"));
+        assert_eq!(bench.bytes(&whole), bench.bytes(&shards), "{name}");
+    }
+    // A shard of another seed is no part of it.
+    let other = line.replace("--seed 3", "--seed 4");
+    bench.good(&format!("{other} --output t.npy --shard 2/2 --wide 2"));
+    bench.refused(
+        "merge s.npy.shard-1-of-2 t.npy.shard-2-of-2 --output t.npy",
+        &["t.npy.shard-2-of-2", "seed"],
+    );
+}
+
+#[test]
 fn a_batch_that_does_not_fit_is_refused_before_the_run_with_one_that_does() {
     if !is_there("memory of a device") {
         return;
@@ -117,5 +173,5 @@ fn a_batch_that_does_not_fit_is_refused_before_the_run_with_one_that_does() {
     assert!(plan(fits).contains("it fits"), "{fits}");
     assert!(plan(fits + 1).contains("it does not fit"), "{fits}");
     let line = format!("emulate {on} --count 3 --seed 3 --steps 1 --batch {MANY} --output x.npy");
-    bench.refused(&line, &["needs", "MiB on the device", words, &fits.to_string()]);
+    bench.refused(&line, &["needs", "maps fit", words, &fits.to_string()]);
 }

@@ -55,7 +55,7 @@ impl Term for MatchMean {
 pub(super) fn on_device(target: &[f64], inverse_sigma: &[f64], scale: f64) -> DeviceTerm {
     let column = |(&target, &weight): (&f64, &f64)| {
         let [first, rest] = split(target);
-        [first, rest, weight as f32, scale as f32]
+        [first, rest, weight, scale]
     };
     let columns = target.iter().zip(inverse_sigma).flat_map(column).collect();
     DeviceTerm { kernel: "match_mean", columns }

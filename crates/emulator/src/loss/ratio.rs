@@ -59,7 +59,7 @@ impl Term for MatchRatio {
     }
 
     fn gpu(&self, weight: f64, _maps: usize) -> Option<DeviceTerm> {
-        let scale = (weight / self.power) as f32;
+        let scale = weight / self.power;
         let column = |&target: &f64| match target.is_finite() {
             true => [split(target)[0], split(target)[1], scale, 0.0],
             false => [0.0; 4],

@@ -51,10 +51,10 @@ impl Term for MatchVariance {
     }
 
     fn gpu(&self, weight: f64, _maps: usize) -> Option<DeviceTerm> {
-        let scale = (weight / self.count) as f32;
+        let scale = weight / self.count;
         let column = |(&target, &weight): (&f64, &f64)| {
             let [first, rest] = split(target);
-            [first, rest, weight as f32, scale]
+            [first, rest, weight, scale]
         };
         let columns = self.target.iter().zip(&self.inverse_scale).flat_map(column).collect();
         Some(DeviceTerm { kernel: "match_variance", columns })

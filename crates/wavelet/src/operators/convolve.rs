@@ -61,13 +61,13 @@ impl Operator for Convolve {
         ];
         let (pattern, entries, results) = match call.is_forward() {
             true => (&stencil.forward, Binding::Unused, stencil.orientations),
-            false => (&stencil.backward, Binding::indices(&stencil.expanded().backward_entry), 1),
+            false => (&stencil.backward, Binding::indices(stencil.backward_entries()), 1),
         };
         let bindings = vec![
             Binding::indices(&pattern.offsets),
             Binding::indices(&pattern.columns),
             entries,
-            Binding::numbers(&stencil.expanded().weights),
+            stencil.all_weights(call),
             from,
             to,
         ];

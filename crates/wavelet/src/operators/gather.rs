@@ -54,7 +54,7 @@ impl Operator for Gather {
         let bindings = vec![
             Binding::indices(&pattern.offsets),
             Binding::indices(&pattern.columns),
-            Binding::numbers(weights.get::<f32>()),
+            call.table(weights),
             from,
             to,
         ];

@@ -83,7 +83,7 @@ impl Operator for MaskedMean {
             ("padding1", 0),
         ];
         let run = |entry, ends: [Binding<'static>; 4], invocations| {
-            let weights = Binding::numbers(self.masks.weights.get::<f32>());
+            let weights = call.table(&self.masks.weights);
             let bindings = std::iter::once(weights).chain(ends).collect();
             Run::new(("mean", entry), &sizes, bindings, invocations)
         };

@@ -1,6 +1,6 @@
 //! Operators on each pixel alone: modulus, conjugate product, signed root.
 
-use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run, Word};
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -61,18 +61,13 @@ impl Operator for Modulus {
             true => (Binding::Unused, Binding::Output),
             false => (Binding::Cotangent, Binding::Gradient(0)),
         };
-        Some(DeviceWork::one(Run {
-            kernel: "modulus",
-            entry: call.entry(),
-            uniforms: vec![
-                ("numbers", Word::Count(numbers)),
-                ("maps", Word::Count(call.lanes)),
-                ("epsilon2", Word::Number(self.epsilon * self.epsilon)),
-                ("padding", Word::Count(0)),
-            ],
-            bindings: vec![Binding::Input(0), cotangent, to],
-            invocations: numbers * call.lanes,
-        }))
+        let softening = call.made(&[self.epsilon * self.epsilon]);
+        Some(DeviceWork::one(Run::new(
+            ("modulus", call.entry()),
+            &[("numbers", numbers), ("maps", call.lanes)],
+            vec![softening, Binding::Input(0), cotangent, to],
+            numbers * call.lanes,
+        )))
     }
 }
 

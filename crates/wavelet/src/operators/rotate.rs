@@ -75,8 +75,8 @@ impl RotationTable {
     }
 
     /// Weights as a GPU sees them, `[pixel][group][cos², sin²]`.
-    pub(crate) fn weight_binding(&self) -> Binding<'_> {
-        Binding::numbers(self.weights.get::<f32>())
+    pub(crate) fn weight_binding(&self, call: &DeviceCall<'_>) -> Binding<'_> {
+        call.table(&self.weights)
     }
 
     /// Weight of the input orientation `from` in the output orientation `to`.
@@ -142,7 +142,7 @@ impl Operator for Rotate {
             ("orientations", table.orientations),
             ("width", x.width() / x.channels * call.lanes),
         ];
-        let bindings = vec![table.shift_binding(), table.weight_binding(), from, to];
+        let bindings = vec![table.shift_binding(), table.weight_binding(call), from, to];
         Some(DeviceWork::one(Run::new(("rotate", call.entry()), &sizes, bindings, call.numbers(0))))
     }
 }

@@ -5,18 +5,17 @@
 //! WGSL that the kernels are written in and panics at anything else.
 
 use super::number::{Number, Rounding};
-use super::value::{Memory, Place, Root, Value, entry};
+use super::value::{Memory, Place, Root, Value};
 use naga::{
     BinaryOperator, Block, BuiltIn, Expression, Function, Handle, Literal, LocalVariable,
     MathFunction, Module, Statement, Type, TypeInner, UnaryOperator,
 };
-use skyscat_autodiff::device::Word;
 use std::collections::BTreeSet;
 
 /// A run of an entry point: uniform, buffers, and what tables are.
 pub(crate) struct Machine<'a> {
     pub(crate) module: &'a Module,
-    pub(crate) sizes: Vec<Word>,
+    pub(crate) sizes: Vec<usize>,
     pub(crate) memory: Vec<Memory>,
     /// Whether tables are the truth, instead of roundings of it.
     pub(crate) exact_tables: bool,
@@ -61,14 +60,21 @@ impl<'a> Machine<'a> {
         let groups = invocations.div_ceil(64) as u32;
         for id in 0..groups * 64 {
             self.rounding.begin();
+            let builtin = |binding: &Option<naga::Binding>| match binding {
+                Some(naga::Binding::BuiltIn(BuiltIn::GlobalInvocationId)) => {
+                    Value::Uints([id, 0, 0])
+                }
+                Some(naga::Binding::BuiltIn(BuiltIn::NumWorkGroups)) => {
+                    Value::Uints([groups, 1, 1])
+                }
+                other => panic!("{other:?} is not known"),
+            };
             let arguments = entry.function.arguments.iter().map(|argument| {
-                let Some(naga::Binding::BuiltIn(builtin)) = argument.binding else {
-                    panic!("entry points take builtins")
-                };
-                match builtin {
-                    BuiltIn::GlobalInvocationId => Value::Uints([id, 0, 0]),
-                    BuiltIn::NumWorkGroups => Value::Uints([groups, 1, 1]),
-                    _ => panic!("{builtin:?} is not known"),
+                match &module.types[argument.ty].inner {
+                    TypeInner::Struct { members, .. } => {
+                        Value::Array(members.iter().map(|m| builtin(&m.binding)).collect())
+                    }
+                    _ => builtin(&argument.binding),
                 }
             });
             self.call::<N>(&entry.function, arguments.collect());
@@ -235,13 +241,7 @@ impl<'a> Machine<'a> {
         match (place.root, place.depth) {
             (Root::Sizes, 1) => {
                 self.reads.sizes.insert(first);
-                match self.sizes[first] {
-                    Word::Count(n) => Value::Uint(n as u32),
-                    Word::Number(x) => {
-                        let x = f64::from(x as f32);
-                        Value::Real(entry(x, self.exact_tables, &mut self.rounding))
-                    }
-                }
+                Value::Uint(self.sizes[first] as u32)
             }
             (Root::Storage(at), 1) => {
                 self.reads.bindings.insert(at);

@@ -53,7 +53,7 @@ pub(crate) fn bounds(twin: &Twin, tables: Tables) -> Bounds {
         false => passes.extend((0..twin.inputs.len()).map(|which| DevicePass::Pullback { which })),
     }
     for pass in passes {
-        let call = DeviceCall { pass, inputs: &twin.shapes, lanes: twin.maps };
+        let call = DeviceCall { pass, inputs: &twin.shapes, lanes: twin.maps, double: false };
         state.work(&twin.operator.gpu(&call).expect("every operator has a kernel"));
     }
     let open = |memory: Memory| match memory {
@@ -114,7 +114,7 @@ impl State {
             Binding::Cotangent => Some(&mut self.cotangent),
             Binding::Gradient(i) => Some(&mut self.gradients[i]),
             Binding::Scratch(i) => Some(&mut scratch[i]),
-            Binding::Numbers(_) | Binding::Indices(_) | Binding::Unused => None,
+            _ => None,
         }
     }
 }

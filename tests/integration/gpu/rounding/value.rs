@@ -155,7 +155,7 @@ impl Memory {
 }
 
 /// A number of a table: rounded, unless the tables are the truth.
-pub(crate) fn entry<N: Number>(x: f64, exact: bool, rounding: &mut Rounding) -> N {
+fn entry<N: Number>(x: f64, exact: bool, rounding: &mut Rounding) -> N {
     let number = N::new(x, 0.0);
     let whole = exact || x == 0.0 || x.abs() == 1.0;
     if whole { number } else { number.round(1.0, rounding) }

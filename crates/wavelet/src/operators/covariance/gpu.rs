@@ -17,7 +17,7 @@ impl Covariance {
         let fields = 2 * self.stencil.rows() * self.layout.slots * call.lanes;
         let mut runs = Vec::new();
         for group in 0..self.groups() {
-            let at = Place { op: self, group, lanes: call.lanes };
+            let at = Place { op: self, group, call };
             at.fill(&mut runs);
             match call.is_forward() {
                 true => at.pair(&tables, &mut runs),
@@ -115,13 +115,13 @@ fn links(op: &Covariance) -> (Vec<u32>, Vec<u32>, usize) {
 }
 
 /// One group of one call.
-struct Place<'a> {
+struct Place<'a, 'c> {
     op: &'a Covariance,
     group: usize,
-    lanes: usize,
+    call: &'c DeviceCall<'c>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Place<'a, '_> {
     /// Fields of the group into scratch 0.
     fn fill(&self, runs: &mut Vec<Run<'a>>) {
         let config = &self.op.config;
@@ -164,7 +164,7 @@ impl<'a> Place<'a> {
             ("group", self.group),
             ("slots", self.op.layout.slots),
             ("slot", slot),
-            ("maps", self.lanes),
+            ("maps", self.call.lanes),
             ("turned", usize::from(turn.is_some())),
             ("padding", 0),
         ];
@@ -174,22 +174,22 @@ impl<'a> Place<'a> {
                 Binding::indices(&stencil.forward.offsets),
                 Binding::indices(&stencil.forward.columns),
                 Unused,
-                Binding::numbers(&stencil.expanded().weights),
+                stencil.all_weights(self.call),
             ],
             _ => [
                 Binding::indices(&stencil.backward.offsets),
                 Binding::indices(&stencil.backward.columns),
-                Binding::indices(&stencil.expanded().backward_entry),
-                Binding::numbers(&stencil.expanded().weights),
+                Binding::indices(stencil.backward_entries()),
+                stencil.all_weights(self.call),
             ],
         };
         let turns = match turn {
             None => [Unused, Unused],
-            Some(table) => [table.shift_binding(), table.weight_binding()],
+            Some(table) => [table.shift_binding(), table.weight_binding(self.call)],
         };
         let bindings = table.into_iter().chain(turns).chain([from, to]).collect();
         let channels = if modulus.is_some() { self.op.groups() } else { 2 };
-        let invocations = stencil.rows() * channels * self.lanes;
+        let invocations = stencil.rows() * channels * self.call.lanes;
         Run::new(("covariance_second", entry), &sizes, bindings, invocations)
     }
 
@@ -207,16 +207,16 @@ impl<'a> Place<'a> {
             ("parts", parts),
             ("products", op.layout.products),
             ("means", op.means()),
-            ("maps", self.lanes),
+            ("maps", self.call.lanes),
             ("group", self.group),
             ("picked", picked),
             ("pairs", op.pair_channels()),
             ("channels", op.pair_channels() + op.mean_channels()),
         ];
         let run = |entry, [source, factors, picks, to]: [Binding<'a>; 4], invocations: usize| {
-            let weights = Binding::numbers(op.masks.weights.get::<f32>());
+            let weights = self.call.table(&op.masks.weights);
             let bindings = vec![weights, source, factors, picks, Scratch(1), to];
-            let invocations = masks * invocations * self.lanes;
+            let invocations = masks * invocations * self.call.lanes;
             Run::new(("covariance_products", entry), &sizes, bindings, invocations)
         };
         let factors = Binding::made(tables.factors.clone());
@@ -235,7 +235,7 @@ impl<'a> Place<'a> {
             ("slots", slots),
             ("masks", masks),
             ("links", tables.link_count),
-            ("maps", self.lanes),
+            ("maps", self.call.lanes),
             ("group", self.group),
             ("pairs", op.pair_channels()),
             ("channels", op.pair_channels() + op.mean_channels()),
@@ -246,7 +246,7 @@ impl<'a> Place<'a> {
         ];
         let run = |entry, [source, means, to]: [Binding<'a>; 3], invocations: usize| {
             let bindings = vec![
-                Binding::numbers(op.masks.weights.get::<f32>()),
+                self.call.table(&op.masks.weights),
                 source,
                 Binding::made(tables.links.clone()),
                 Binding::made(tables.parts.clone()),
@@ -255,7 +255,7 @@ impl<'a> Place<'a> {
                 Scratch(1),
                 to,
             ];
-            Run::new(("covariance_spread", entry), &sizes, bindings, invocations * self.lanes)
+            Run::new(("covariance_spread", entry), &sizes, bindings, invocations * self.call.lanes)
         };
         runs.push(run("pack", [Unused, Unused, Unused], masks * tables.link_count));
         runs.push(run("offset", [Unused, Output, Unused], masks * slots));
