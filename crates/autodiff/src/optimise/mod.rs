@@ -3,6 +3,7 @@
 mod descent;
 mod lbfgs;
 mod pairs;
+mod part;
 mod vector;
 mod wolfe;
 
@@ -11,7 +12,8 @@ pub use lbfgs::{Lbfgs, LbfgsConfig, LbfgsError, SavedLbfgs, Stop};
 #[cfg(feature = "gpu")]
 pub(crate) use pairs::has_curvature;
 pub use pairs::{Aim, At, HostPairs, Pairs, SavedPair};
-pub use vector::Vector;
+pub use part::Part;
+pub use vector::{HostVector, Vector};
 
 /// A loss term's name and value, weight included.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,6 @@
 //! What L-BFGS remembers: pairs of differences, and the direction that follows.
 
-use super::vector::{axpy, scale};
-use super::{Failure, LbfgsError, Vector};
-use skyscat_num::Real;
+use super::{Failure, HostVector, LbfgsError};
 use std::collections::VecDeque;
 use std::fmt::Debug;
 
@@ -74,15 +72,18 @@ pub(crate) fn has_curvature(sy: f64, yy: f64) -> bool {
 /// Pairs on the host; the direction by the two-loop recursion (Nocedal & Wright 2006,
 /// Algorithm 7.4).
 #[derive(Clone, Debug, PartialEq)]
-pub struct HostPairs<T> {
+pub struct HostPairs<V> {
     memory: usize,
-    list: VecDeque<(Vec<T>, Vec<T>, f64)>,
-    spare: Vec<(Vec<T>, Vec<T>)>,
+    /// Without numbers: the pattern of vectors that are loaded.
+    like: V,
+    list: VecDeque<(V, V, f64)>,
+    spare: Vec<(V, V)>,
 }
 
-impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
-    fn new(memory: usize, _like: &Vec<T>) -> Result<Self, LbfgsError> {
-        Ok(Self { memory: memory.max(1), list: VecDeque::new(), spare: Vec::new() })
+impl<V: HostVector> Pairs<V> for HostPairs<V> {
+    fn new(memory: usize, like: &V) -> Result<Self, LbfgsError> {
+        let (list, spare) = Default::default();
+        Ok(Self { memory: memory.max(1), like: like.like(&[])?, list, spare })
     }
 
     fn len(&self) -> usize {
@@ -93,32 +94,36 @@ impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
         self.list.clear();
     }
 
-    fn aim(&mut self, gradient: &Vec<T>, direction: &mut Vec<T>) -> Result<Aim, Failure> {
+    fn aim(&mut self, gradient: &V, direction: &mut V) -> Result<Aim, Failure> {
         // −gradient, as gradient − 2·gradient.
         direction.set_sum(gradient, -2.0, gradient);
         let mut alphas = Vec::with_capacity(self.list.len());
         for (s, y, rho) in self.list.iter().rev() {
             let alpha = rho * s.dot(direction);
-            axpy(direction, -alpha, y);
+            direction.add(-alpha, y);
             alphas.push(alpha);
         }
         if let Some((_, y, rho)) = self.list.back() {
-            scale(direction, 1.0 / (rho * y.dot(y)));
+            direction.scale(1.0 / (rho * y.dot(y)));
         }
         for ((s, y, rho), alpha) in self.list.iter().zip(alphas.into_iter().rev()) {
             let beta = rho * y.dot(direction);
-            axpy(direction, alpha - beta, s);
+            direction.add(alpha - beta, s);
         }
         Ok(Aim { norm: gradient.dot(gradient).sqrt(), slope: direction.dot(gradient) })
     }
 
-    fn advance(&mut self, here: At<'_, Vec<T>>, there: At<'_, Vec<T>>) -> Result<(), Failure> {
-        let (mut s, mut y) = if self.list.len() >= self.memory {
-            let (s, y, _) = self.list.pop_front().expect("memory is not empty");
-            (s, y)
-        } else {
-            let zeros = || vec![T::default(); here.x.len()];
-            self.spare.pop().unwrap_or_else(|| (zeros(), zeros()))
+    fn advance(&mut self, here: At<'_, V>, there: At<'_, V>) -> Result<(), Failure> {
+        let zeros = || there.x.zeros_like().map_err(LbfgsError::into_failure);
+        let (mut s, mut y) = match self.list.len() >= self.memory {
+            true => {
+                let (s, y, _) = self.list.pop_front().expect("memory is not empty");
+                (s, y)
+            }
+            false => match self.spare.pop() {
+                Some(pair) => pair,
+                None => (zeros()?, zeros()?),
+            },
         };
         s.set_sum(there.x, -1.0, here.x);
         y.set_sum(there.gradient, -1.0, here.gradient);
@@ -133,13 +138,13 @@ impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
     }
 
     fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
-        let save = |(s, y, rho): &(Vec<T>, Vec<T>, f64)| Ok((s.numbers()?, y.numbers()?, *rho));
+        let save = |(s, y, rho): &(V, V, f64)| Ok((s.numbers()?, y.numbers()?, *rho));
         self.list.iter().map(save).collect()
     }
 
     fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError> {
-        let narrow = |x: &[f64]| -> Vec<T> { x.iter().map(|&x| T::from_f64(x)).collect() };
-        self.list = pairs.iter().map(|(s, y, rho)| (narrow(s), narrow(y), *rho)).collect();
+        let load = |(s, y, rho): &SavedPair| Ok((self.like.like(s)?, self.like.like(y)?, *rho));
+        self.list = pairs.iter().map(load).collect::<Result<_, LbfgsError>>()?;
         Ok(())
     }
 }

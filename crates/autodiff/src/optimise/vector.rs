@@ -29,6 +29,15 @@ pub trait Vector: Sized {
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self);
 }
 
+/// A vector whose numbers this process has at hand, so that the two-loop recursion can
+/// run on it.
+pub trait HostVector: Vector + std::fmt::Debug + Send {
+    /// self ← self + a·x.
+    fn add(&mut self, a: f64, x: &Self);
+    /// self ← a·self.
+    fn scale(&mut self, a: f64);
+}
+
 /// Numbers a chunk of a parallel vector operation.
 const CHUNK: usize = 1 << 13;
 
@@ -53,22 +62,22 @@ impl<T: Real> WithSimd for Dot<'_, T> {
     }
 }
 
-/// y += a·x.
-pub(super) fn axpy<T: Real>(y: &mut [T], a: f64, x: &[T]) {
-    let a = T::from_f64(a);
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
-    });
-}
+impl<T: Real> HostVector for Vec<T> {
+    fn add(&mut self, a: f64, x: &Self) {
+        let a = T::from_f64(a);
+        self.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+            y.iter_mut().zip(x).for_each(|(y, &x)| *y += a * x);
+        });
+    }
 
-/// y ← a·y.
-pub(super) fn scale<T: Real>(y: &mut [T], a: f64) {
-    let a = T::from_f64(a);
-    y.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y = a * *y));
+    fn scale(&mut self, a: f64) {
+        let a = T::from_f64(a);
+        self.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y = a * *y));
+    }
 }
 
 impl<T: Real> Vector for Vec<T> {
-    type Pairs = HostPairs<T>;
+    type Pairs = HostPairs<Self>;
 
     fn zeros_like(&self) -> Result<Self, LbfgsError> {
         Ok(vec![T::default(); self.len()])
