@@ -7,6 +7,7 @@ mod gpu;
 mod harmonic;
 mod healpix;
 mod io;
+mod ranks;
 mod scattering;
 mod sim;
 mod validation;

@@ -31,6 +31,21 @@ const STAGES: &[Stage] = &[
         name: "no GPU",
         cargo: &["clippy", "-p", "skyscat-cli", "--no-default-features", "--", "-D", "warnings"],
     },
+    // A workspace of its own; without the C++ of libFuzzer, for nothing is linked.
+    Stage {
+        name: "fuzz targets",
+        cargo: &[
+            "clippy",
+            "--manifest-path",
+            "tests/fuzz/Cargo.toml",
+            "--locked",
+            "--no-default-features",
+            "--bins",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    },
     Stage { name: "tests", cargo: &["test", "--workspace", "--no-fail-fast"] },
     Stage { name: "documentation", cargo: &["doc", "--workspace", "--no-deps"] },
 ];

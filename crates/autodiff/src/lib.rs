@@ -26,6 +26,7 @@ mod kernel;
 mod optimise;
 mod plan;
 mod program;
+mod ranks;
 mod stack;
 mod term;
 
@@ -39,10 +40,11 @@ pub use kernel::{
     for_rows,
 };
 pub use optimise::{
-    Aim, At, Descent, DescentState, Failure, HostPairs, Lbfgs, LbfgsConfig, LbfgsError, Objective,
-    Pairs, SavedLbfgs, SavedPair, Stop, TermHistory, TermValue, Vector,
+    Aim, At, Descent, DescentState, Failure, HostPairs, HostVector, Lbfgs, LbfgsConfig, LbfgsError,
+    Objective, Pairs, Part, SavedLbfgs, SavedPair, Stop, TermHistory, TermValue, Vector,
 };
 pub use plan::{Floor, MemoryPlan, Purpose};
 pub use program::{OperatorTime, Program};
+pub use ranks::{Cut, Ranks, Threads};
 pub use stack::Stack;
 pub use term::{Stat, Term};

@@ -2,8 +2,8 @@
 
 use crate::plan::{Plan, Step};
 use crate::{
-    Field, Floor, Forward, Graph, GraphError, JointPullback, Keeps, MemoryPlan, Objective,
-    Precision, Pullback, Purpose, Shape, Stat, TermValue,
+    Cut, Field, Floor, Forward, Graph, GraphError, JointPullback, Keeps, MemoryPlan, Objective,
+    Part, Precision, Pullback, Purpose, Shape, Stat, TermValue,
 };
 use rayon::prelude::*;
 use skyscat_num::Par;
@@ -35,6 +35,8 @@ pub struct Program<T> {
     graph: Arc<Graph>,
     plan: Plan,
     maps: usize,
+    /// Where these are some of the maps of a batch over several ranks.
+    cut: Option<Cut>,
     lanes: usize,
     buffers: Vec<Vec<T>>,
     scratch: Vec<T>,
@@ -54,6 +56,25 @@ impl<T: Precision> Program<T> {
     pub fn compile(
         graph: Arc<Graph>,
         maps: usize,
+        purpose: Purpose,
+        par: &Par,
+    ) -> Result<Self, GraphError> {
+        Self::compile_part(graph, (maps, None), purpose, par)
+    }
+
+    /// The same for this rank's share of a batch: the terms are those of the whole batch,
+    /// its statistics exchanged once an evaluation; variables and gradient are of the
+    /// rank's own maps. All ranks evaluate together.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub fn compile_cut(graph: Arc<Graph>, cut: Cut, par: &Par) -> Result<Self, GraphError> {
+        Self::compile_part(graph, (cut.own().len(), Some(cut)), Purpose::Gradient, par)
+    }
+
+    fn compile_part(
+        graph: Arc<Graph>,
+        (maps, cut): (usize, Option<Cut>),
         purpose: Purpose,
         par: &Par,
     ) -> Result<Self, GraphError> {
@@ -77,16 +98,18 @@ impl<T: Precision> Program<T> {
         });
         let scratch_len = par.install(|| scratch_len.max().unwrap_or(0));
         let scratch = vec![T::default(); scratch_len];
+        let whole = cut.as_ref().map_or(maps, Cut::maps);
         let stats: Vec<Vec<f64>> = graph
             .terms
             .iter()
             .flat_map(|t| &t.inputs)
-            .map(|&n| vec![0.0; graph.shape(n).reals() * maps])
+            .map(|&n| vec![0.0; graph.shape(n).reals() * whole])
             .collect();
         let terms = graph.terms.iter().map(|t| TermValue::new(t.term.name())).collect();
         Ok(Self {
             plan,
             maps,
+            cut,
             lanes,
             buffers,
             scratch,
@@ -98,7 +121,7 @@ impl<T: Precision> Program<T> {
         })
     }
 
-    /// Number of maps of the batch.
+    /// Number of maps that it works on.
     pub fn maps(&self) -> usize {
         self.maps
     }
@@ -133,7 +156,7 @@ impl<T: Precision> Program<T> {
         let (_, node) = self.graph.outputs.iter().find(|(l, _)| l == label)?;
         let shape = self.graph.shape(*node);
         let mut out = vec![0.0; shape.reals() * self.maps];
-        self.read(node.index(), &mut out);
+        self.read(node.index(), &mut out, (self.maps, 0));
         Some((shape, out))
     }
 
@@ -264,12 +287,32 @@ impl<T: Precision> Program<T> {
         }
     }
 
-    fn read(&self, node: usize, out: &mut [f64]) {
+    /// Copies a value into rows of `row` maps, from the map `first` on.
+    fn read(&self, node: usize, out: &mut [f64], (row, first): (usize, usize)) {
         let padded = self.field(node).data.chunks_exact(self.lanes);
-        for (out, padded) in out.chunks_exact_mut(self.maps).zip(padded) {
-            for (o, &v) in out.iter_mut().zip(padded) {
+        for (out, padded) in out.chunks_exact_mut(row).zip(padded) {
+            for (o, &v) in out[first..first + self.maps].iter_mut().zip(padded) {
                 *o = v.to_f64();
             }
+        }
+    }
+
+    /// Maps of the whole batch, and which of them is the first here.
+    fn place(&self) -> (usize, usize) {
+        self.cut.as_ref().map_or((self.maps, 0), |cut| (cut.maps(), cut.own().start))
+    }
+
+    /// The inputs of all terms, of the whole batch.
+    fn read_stats(&self, stats: &mut [Vec<f64>]) {
+        let nodes = self.graph.terms.iter().flat_map(|term| &term.inputs);
+        for (node, stat) in nodes.zip(stats.iter_mut()) {
+            if self.cut.is_some() {
+                stat.fill(0.0);
+            }
+            self.read(node.index(), stat, self.place());
+        }
+        if let Some(cut) = &self.cut {
+            cut.complete(stats);
         }
     }
 
@@ -378,19 +421,18 @@ impl<T: Precision> Program<T> {
     fn evaluate_terms(&mut self, at: usize) -> f64 {
         let graph = self.graph.clone();
         let mut stats = std::mem::take(&mut self.stats);
+        self.read_stats(&mut stats);
+        let (maps, _) = self.place();
         let mut first = 0;
         let mut total = 0.0;
         for (t, data) in graph.terms.iter().enumerate() {
             let range = first..first + data.inputs.len();
             first = range.end;
-            for (node, stat) in data.inputs.iter().zip(&mut stats[range.clone()]) {
-                self.read(node.index(), stat);
-            }
             let views: Vec<Stat<'_>> = data
                 .inputs
                 .iter()
                 .zip(&stats[range.clone()])
-                .map(|(&n, data)| Stat { data, shape: graph.shape(n), maps: self.maps })
+                .map(|(&n, data)| Stat { data, shape: graph.shape(n), maps })
                 .collect();
             let mut gradients: Vec<&mut [f64]> =
                 self.stat_gradients[range.clone()].iter_mut().map(Vec::as_mut_slice).collect();
@@ -408,6 +450,7 @@ impl<T: Precision> Program<T> {
         let inputs = |g: &Graph| -> Vec<(usize, f64)> {
             g.terms.iter().flat_map(|t| t.inputs.iter().map(|n| (n.index(), t.weight))).collect()
         };
+        let (whole, first) = self.place();
         let mut zeroed = vec![false; graph.len()];
         for ((node, weight), source) in inputs(&graph).into_iter().zip(&self.stat_gradients) {
             let buffer = self.plan.gradient[node].expect("a term's input has a gradient");
@@ -416,8 +459,8 @@ impl<T: Precision> Program<T> {
             if self.plan.begins[node] == Some(at) && !std::mem::replace(&mut zeroed[node], true) {
                 target.fill(T::default());
             }
-            for (t, s) in target.chunks_exact_mut(self.lanes).zip(source.chunks_exact(self.maps)) {
-                for (t, &s) in t.iter_mut().zip(s) {
+            for (t, s) in target.chunks_exact_mut(self.lanes).zip(source.chunks_exact(whole)) {
+                for (t, &s) in t.iter_mut().zip(&s[first..first + self.maps]) {
                     *t += T::from_f64(weight * s);
                 }
             }
@@ -435,6 +478,27 @@ impl<T: Precision> Objective<Vec<T>> for Program<T> {
     }
 
     fn blame(&self) -> Option<String> {
+        self.broken_term()
+    }
+}
+
+impl<T: Precision> Objective<Part<T>> for Program<T> {
+    fn value_and_gradient(&mut self, x: &Part<T>, gradient: &mut Part<T>) -> f64 {
+        Program::value_and_gradient(self, x.own(), gradient.own_mut())
+    }
+
+    fn report(&self) -> &[TermValue] {
+        &self.terms
+    }
+
+    fn blame(&self) -> Option<String> {
+        self.broken_term()
+    }
+}
+
+impl<T: Precision> Program<T> {
+    /// The term of the last evaluation whose value or gradient is not finite.
+    fn broken_term(&self) -> Option<String> {
         let mut gradients = self.stat_gradients.iter();
         for (data, TermValue { name, value }) in self.graph.terms.iter().zip(&self.terms) {
             if !value.is_finite() {

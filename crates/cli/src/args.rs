@@ -123,7 +123,9 @@ that resumes, and exit with code 130. A process that is killed loses at most
 --checkpoint-every iterations. A batch that comes upon numbers that are not finite
 is left in its last good state, the others are finished, and the exit code is 4.
 
-With --shard k/n the k-th of n parts is run, to OUTPUT.shard-k-of-n.";
+With --shard k/n the k-th of n parts is run, to OUTPUT.shard-k-of-n. A program
+built with the feature mpi shares a job out itself: mpirun -n 4 skyscat emulate
+--mpi batches (or maps) ...";
 
 #[derive(Args)]
 pub(crate) struct MergeArgs {
@@ -150,7 +152,8 @@ Examples:
 
 The shards must be of one job (settings, input by checksum, seed, version), none
 missing and none twice, every batch as its manifest lists it. The maps have the
-very bits of a run without shards. The shards are left where they are.";
+very bits of a run without shards. The shards are left where they are. The same
+line again ends a merge that was killed, and does nothing after one that was not.";
 
 #[derive(Args)]
 pub(crate) struct SimulateArgs {

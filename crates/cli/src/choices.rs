@@ -106,6 +106,16 @@ words! {
 }
 
 words! {
+    /// What the processes of one mpirun share out.
+    MpiWord {
+        /// The batches of the job; the maps have the bits of one process
+        Batches = "batches",
+        /// The maps of each batch; the same bits for any number of processes
+        Maps = "maps",
+    }
+}
+
+words! {
     /// Width of the numbers, in the descent and in the output.
     PrecisionWord {
         /// 64-bit floats

@@ -2,9 +2,9 @@
 
 use crate::Ending;
 use crate::args::DevicesArgs;
-use crate::choices::PrecisionWord;
+use crate::choices::{MpiWord, PrecisionWord};
 use crate::settings::EmulateSection;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 /// Where loss and gradient are computed.
 pub(crate) struct Chosen {
@@ -32,7 +32,13 @@ impl Chosen {
 pub(crate) fn open(section: &mut EmulateSection) -> Result<Chosen> {
     let word = section.device.clone().expect("has a default");
     let single = section.precision == Some(PrecisionWord::F32);
+    let together = section.mpi == Some(MpiWord::Maps);
+    ensure!(
+        !together || ["auto", "cpu"].contains(&word.as_str()),
+        "--device {word}: --mpi maps is for the CPU: allowed are auto and cpu"
+    );
     let chosen = match word.as_str() {
+        "auto" if together => Chosen::cpu("--mpi maps is for the CPU"),
         "cpu" => Chosen::cpu("as asked"),
         "auto" if !single => Chosen::cpu("few GPUs are made for f64, and --precision is f64"),
         "auto" => automatic(),

@@ -2,21 +2,66 @@
 
 use crate::args::MergeArgs;
 use crate::choices::Shard;
-use crate::emulate::{Batches, Work, write};
+use crate::emulate::{Batches, Work, is_finished, is_staged, write};
 use crate::place::Place;
 use crate::settings::Settings;
 use crate::{Ending, input, output, say};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub(crate) fn run(args: MergeArgs) -> Result<Ending> {
     let given = Settings { output: args.output, ..Settings::default() };
     let settings = given.over(args.config.as_deref(), &["output"])?;
-    let place = Place::of(&settings.output.output, None)?;
+    let shards = input::expand(&args.shards)?;
+    join(shards, &settings.output.output, args.overwrite, args.quiet)
+}
+
+/// Joins these folders to one output. Called again after it was killed, it ends what was
+/// begun; on an output that is complete it does nothing.
+pub(crate) fn join(
+    folders: Vec<PathBuf>,
+    output: &Option<PathBuf>,
+    overwrite: bool,
+    quiet: bool,
+) -> Result<Ending> {
+    let place = Place::of(output, None)?;
     let place = Place { partial: output::beside(&place.output, ".merging"), ..place };
-    place.check_free(args.overwrite)?;
+    let shards = checked(folders)?;
+    let first = &shards[0].1;
+    let schedule = first.identity().schedule()?;
+    let mut identity = first.identity().clone();
+    identity.shard = None;
+    identity.settings.emulate.shard = None;
+    identity.settings.output.output = output.clone();
+    let folders: BTreeMap<_, _> = (shards.iter())
+        .flat_map(|(_, work)| {
+            work.identity().batches(&schedule).into_iter().map(move |id| (id, work))
+        })
+        .collect();
+    let batches = Batches { identity: &identity, schedule: &schedule, folders };
+    if is_staged(&place, &batches)? {
+        place.check_staged(overwrite)?;
+        place.publish()?;
+    }
+    let written = match is_finished(&place, &identity) {
+        true => format!("{}: all is in place", place.output.display()),
+        false => {
+            place.check_free(overwrite)?;
+            write(&place, &batches, overwrite)?
+        }
+    };
+    place.remove_partial("")?;
+    if !quiet {
+        say::note(&format!("{written}, of {} shards", shards.len()));
+    }
+    Ok(Ending::Done)
+}
+
+/// The shards in these folders, if they are of one job, whole, and of this program.
+fn checked(folders: Vec<PathBuf>) -> Result<Vec<(Shard, Work)>> {
     let mut shards: Vec<(Shard, Work)> = Vec::new();
-    for folder in input::expand(&args.shards)? {
+    for folder in folders {
         let shown = folder.display();
         let work = Work::finished_shard(&folder).with_context(|| format!("{shown}"))?;
         let shard = work.identity().shard.with_context(|| format!("{shown}: no shard"))?;
@@ -34,22 +79,7 @@ pub(crate) fn run(args: MergeArgs) -> Result<Ending> {
         ensure!(written == here, "{shown}: written by skyscat {written}, this is {here}");
         work.check_batches(&schedule)?;
     }
-    let mut identity = first.identity().clone();
-    identity.shard = None;
-    identity.settings.emulate.shard = None;
-    identity.settings.output.output = settings.output.output.clone();
-    let folders: BTreeMap<_, _> = (shards.iter())
-        .flat_map(|(_, work)| {
-            work.identity().batches(&schedule).into_iter().map(move |id| (id, work))
-        })
-        .collect();
-    let batches = Batches { identity: &identity, schedule: &schedule, folders };
-    let written = write(&place, &batches, args.overwrite)?;
-    place.remove_partial("")?;
-    if !args.quiet {
-        say::note(&format!("{written}, of {} shards", shards.len()));
-    }
-    Ok(Ending::Done)
+    Ok(shards)
 }
 
 /// Refuses shards that are not each of one job once.

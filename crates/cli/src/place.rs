@@ -188,6 +188,19 @@ impl Place {
         self.kind != Kind::Shard && self.manifest().is_file()
     }
 
+    /// Refuses to put what is staged over what is there, unless it may be replaced.
+    pub(crate) fn check_staged(&self, overwrite: bool) -> Result<()> {
+        if !self.is_cube() {
+            return self.check_free(overwrite);
+        }
+        let staged = std::fs::read_dir(self.staging());
+        let staged = staged.with_context(|| format!("{}", self.staging().display()))?;
+        for path in staged.flatten().map(|entry| entry.path()).filter(|path| !is_temporary(path)) {
+            output::check_file(&self.final_path(&path), overwrite)?;
+        }
+        Ok(())
+    }
+
     /// Renames what is staged into place; an older folder goes to the unfinished work,
     /// and away with it. Killed at any moment, it can be called again: the manifest is
     /// moved last.

@@ -1,8 +1,9 @@
 //! Settings: one schema for flags and TOML files, merged over the defaults.
 
 use crate::choices::{
-    ColormapWord, DefinitionWord, NormaliseWord, OrderingWord, OrientationWord, PrecisionWord,
-    ProjectionWord, Shard, SigmaWord, SpectrumLossWord, StandardiseWord, StartWord, TargetWord,
+    ColormapWord, DefinitionWord, MpiWord, NormaliseWord, OrderingWord, OrientationWord,
+    PrecisionWord, ProjectionWord, Shard, SigmaWord, SpectrumLossWord, StandardiseWord, StartWord,
+    TargetWord,
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -166,6 +167,10 @@ pub(crate) struct EmulateSection {
     /// Only the k-th of n parts of the job; skyscat merge joins them [default: all of it]
     #[arg(long, value_name = "K/N")]
     pub(crate) shard: Option<Shard>,
+    /// Under mpirun: what its processes share out, the batches of the job or the maps of
+    /// each batch; needs a program built with the feature mpi [default: nothing]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) mpi: Option<MpiWord>,
 }
 
 /// Angular power spectra.

@@ -99,6 +99,8 @@ pub(crate) struct Settings {
     pub(crate) steps: u64,
     pub(crate) plateau: f64,
     pub(crate) par: skyscat_num::Par,
+    /// Stops the descent after its current iteration.
+    pub(crate) interrupt: Arc<AtomicBool>,
 }
 
 /// Where a descent starts.
@@ -152,7 +154,7 @@ pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
         config: settings.lbfgs,
         plateau: settings.plateau,
         plateau_window: PLATEAU_WINDOW,
-        interrupt: progress.interrupt(),
+        interrupt: settings.interrupt.clone(),
         par: settings.par.clone(),
     };
     let relay = Relay { progress: progress.clone() };
@@ -308,6 +310,7 @@ mod tests {
             steps: 40,
             plateau: 0.0,
             par: skyscat_num::Par::new(1).unwrap(),
+            interrupt: Arc::default(),
         };
         let make = |x: &[f64]| Ok(x.to_vec());
         descend(Banana::breaking_at(breaks_at), make, start, &settings, Arc::new(Silent))

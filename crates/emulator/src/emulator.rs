@@ -4,14 +4,15 @@ use crate::batch::{Batch, Precision, Progress, SavedDescent, Settings, Start, de
 use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
 use crate::{BatchId, BatchPlan, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
+use skyscat_autodiff::{Cut, Graph, Objective, Part, Program, Purpose, Ranks, Vector};
 #[cfg(feature = "gpu")]
 use skyscat_autodiff::{GpuPlan, GpuProgram};
-use skyscat_autodiff::{Graph, Objective, Program, Purpose, Vector};
 use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
 use skyscat_scattering::{CoefficientTable, Kind, Orientation, Scattering, Selection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// How well one block of coefficients of a batch agrees with its target.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,6 +160,18 @@ impl Emulator {
         Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
     }
 
+    /// The same for one rank's share of the batch.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`].
+    pub fn cut_program<T: Precision>(
+        &self,
+        id: BatchId,
+        cut: Cut,
+    ) -> Result<Program<T>, EmulatorError> {
+        Ok(Program::compile_cut(self.graph(id)?, cut, &self.par)?)
+    }
+
     /// The same on a GPU, in its precision, for several batches side by side.
     ///
     /// # Errors
@@ -304,7 +317,32 @@ impl Emulator {
         progress: Arc<dyn Progress>,
     ) -> Result<Batch, EmulatorError> {
         let make = |x: &[f64]| Ok(x.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>());
-        self.drive((id, saved, progress), self.program::<T>(id)?, make, &self.par)
+        let interrupt = progress.interrupt();
+        self.drive((id, saved, progress), self.program::<T>(id)?, make, (&self.par, interrupt))
+    }
+
+    /// Runs a batch together with other ranks, each of which calls this with the same
+    /// batch and the same saved state, and has some of its maps. All have the whole batch
+    /// in the end, in bits that do not depend on their number; those of
+    /// [`Emulator::run`] agree to rounding. An interrupt of one stops all.
+    ///
+    /// # Errors
+    /// As [`Emulator::run`]; [`EmulatorError::Setting`] for more ranks than maps.
+    pub fn run_over_ranks<T: Precision>(
+        &self,
+        (id, saved, progress): BatchRun,
+        ranks: Arc<dyn Ranks>,
+    ) -> Result<Batch, EmulatorError> {
+        let maps = self.config.batch;
+        let cut = Cut::new(ranks, maps, progress.interrupt());
+        let cut = cut.ok_or_else(|| EmulatorError::Setting {
+            name: "batch",
+            given: maps.to_string(),
+            allowed: "at least one map for each rank",
+        })?;
+        let program = self.cut_program::<T>(id, cut.clone())?;
+        let make = |x: &[f64]| Ok(Part::<T>::of(x, &cut));
+        self.drive((id, saved, progress), program, make, (&self.par, cut.agreed()))
     }
 
     /// Runs several batches side by side on a GPU, in its precision: loss, gradient and
@@ -333,7 +371,8 @@ impl Emulator {
             let par = Par::new(1).map_err(failed)?;
             let maker = seat.maker();
             let make = |x: &[f64]| Ok(maker.vector(x)?);
-            self.drive(run, seat, make, &par)
+            let interrupt = run.2.interrupt();
+            self.drive(run, seat, make, (&par, interrupt))
         };
         Ok(std::thread::scope(|scope| {
             let threads: Vec<_> = (runs.into_iter().zip(seats))
@@ -350,7 +389,7 @@ impl Emulator {
         (id, saved, progress): BatchRun,
         objective: O,
         make: impl Fn(&[f64]) -> Result<V, EmulatorError>,
-        par: &Par,
+        (par, interrupt): (&Par, Arc<AtomicBool>),
     ) -> Result<Batch, EmulatorError> {
         let expected = self.channels.len() * self.nside().npix() * self.config.batch;
         let start = match saved {
@@ -372,6 +411,7 @@ impl Emulator {
             steps: self.config.steps,
             plateau: self.config.plateau,
             par: par.clone(),
+            interrupt,
         };
         let ended = descend(objective, make, start, &settings, progress)?;
         let shape = (self.channels.len(), self.nside().npix(), self.config.batch);

@@ -144,7 +144,7 @@ fn iterates_are_those_of_the_host_and_a_shorter_memory_is_seen() {
     let allowed = (1.0 + products / vectors) * apart(&single, &wide);
     assert!(allowed < 1e-2, "{allowed:e}");
     // One direction against that of the host in f64.
-    let mut exact = HostPairs::<f64>::new(MEMORY, &saved.x).unwrap();
+    let mut exact = HostPairs::<Vec<f64>>::new(MEMORY, &saved.x).unwrap();
     exact.load(&saved.pairs).unwrap();
     let (mut there, mut here) = (saved.x.clone(), descent.x.zeros_like().unwrap());
     exact.aim(&saved.gradient, &mut there).unwrap();

@@ -86,6 +86,7 @@ const OWNED: &[(&str, &[&str], &str)] = &[
     ("wgpu", &["skyscat-gpu"], "devices are named in one crate"),
     ("clap", &["skyscat-cli", "xtask"], "command lines are for programs"),
     ("indicatif", &["skyscat-cli"], "libraries show no progress bars"),
+    ("mpi", &["skyscat-cli"], "libraries sum over ranks through a trait"),
     ("ctrlc", &["skyscat-cli"], "libraries catch no signals"),
     ("fitskit", &[], "FITS is read by a codec of our own; this one is an oracle in tests"),
     ("cdshealpix", &[], "geometry is our own; this one is an oracle in tests"),

@@ -8,12 +8,13 @@ mod sources;
 
 use crate::{cargo, say};
 use anyhow::Result;
+use dependencies::Allowed;
 use std::process::ExitCode;
 
 pub(crate) fn run() -> Result<ExitCode> {
     let mut faults = layers::faults(&layers::edges(&cargo::metadata()?));
     match cargo::metadata_of_all() {
-        Ok(all) => faults.extend(dependencies::faults(&all)),
+        Ok(all) => faults.extend(Allowed::read(&cargo::root())?.faults(&all)),
         Err(error) => say::line(&format!("tidy: SKIPPED the dependencies: {error:#}")),
     }
     let checked = sources::check(&cargo::root(), &mut faults)?;

@@ -3,7 +3,7 @@
 use super::GpuError;
 use super::job::{Job, record};
 use super::vector::{GpuVector, Products, combine, failure, out_of_reach};
-use crate::optimise::has_curvature;
+use crate::optimise::Gram;
 use crate::{Aim, At, Failure, LbfgsError, Pairs, SavedPair, Vector};
 use skyscat_gpu::{Buffer, Recording};
 use std::collections::HashMap;
@@ -14,22 +14,14 @@ pub(super) const NEW: usize = 3;
 
 /// The last pairs (s, y) of a descent on a device.
 ///
-/// The two-loop recursion needs only the products of the vectors that it combines: of
-/// all s and y and the gradient. Those of the newest s, y and gradient are computed by
-/// one submission and come down as a few hundred bytes, the others are known; the
-/// coefficients of the direction are found on the host in f64, and one submission
-/// combines the vectors, oldest pair first.
+/// The products of the newest s, y and gradient are computed by one submission and come
+/// down as a few hundred bytes; the coefficients of the direction are found on the host
+/// in f64, and one submission combines the vectors, oldest pair first.
 #[derive(Debug)]
 pub struct GpuPairs {
-    /// Slots in a ring: the oldest pair, and how many there are.
-    oldest: usize,
-    count: usize,
+    gram: Gram,
     s: Vec<GpuVector>,
     y: Vec<GpuVector>,
-    /// Products of all vectors: s and y of slot k are 2k and 2k + 1, the gradient last.
-    gram: Vec<f64>,
-    /// Whether the gradient's products are those of the gradient here.
-    knows_gradient: bool,
     products: Products,
     staging: Buffer,
     coefficients: Buffer,
@@ -55,30 +47,6 @@ struct Commands {
 }
 
 impl GpuPairs {
-    fn memory(&self) -> usize {
-        self.s.len()
-    }
-
-    /// Index of the gradient among all vectors, which is their number less one.
-    fn last(&self) -> usize {
-        2 * self.memory()
-    }
-
-    fn product(&self, a: usize, b: usize) -> f64 {
-        self.gram[a * (self.last() + 1) + b]
-    }
-
-    fn set_product(&mut self, a: usize, b: usize, value: f64) {
-        let width = self.last() + 1;
-        self.gram[a * width + b] = value;
-        self.gram[b * width + a] = value;
-    }
-
-    /// Slot of a pair by age, the oldest first.
-    fn slot(&self, age: usize) -> usize {
-        (self.oldest + age) % self.memory()
-    }
-
     /// Every s and y, and the gradient.
     fn all<'a>(&'a self, gradient: &'a Buffer) -> Vec<&'a Buffer> {
         let pairs = self.s.iter().zip(&self.y).flat_map(|(s, y)| [s.buffer(), y.buffer()]);
@@ -102,32 +70,15 @@ impl GpuPairs {
     fn take_products(&mut self, slot: usize, commands: &[&Recording]) -> Result<(), GpuError> {
         let device = self.s[0].device().clone();
         device.submit_all(commands.iter().copied());
-        let mut out = vec![0.0; NEW * (self.last() + 1)];
+        let mut out = vec![0.0; NEW * (self.gram.gradient() + 1)];
         device.read(&self.staging, &mut out)?;
-        let own = [2 * slot, 2 * slot + 1, self.last()];
+        let own = [2 * slot, 2 * slot + 1, self.gram.gradient()];
         for (a, row) in out.chunks_exact(NEW).enumerate() {
             for (&b, &value) in own.iter().zip(row) {
-                self.set_product(a, b, value);
+                self.gram.set_product(a, b, value);
             }
         }
         Ok(())
-    }
-
-    /// The slot that the next pair takes; a full memory gives its oldest away.
-    fn next_slot(&mut self) -> usize {
-        if self.count == self.memory() {
-            self.oldest = self.slot(1);
-            self.count -= 1;
-        }
-        self.slot(self.count)
-    }
-
-    /// Counts the pair of the next slot in, if it has curvature.
-    fn count_in(&mut self, slot: usize) {
-        let (s, y) = (2 * slot, 2 * slot + 1);
-        if has_curvature(self.product(s, y), self.product(y, y)) {
-            self.count += 1;
-        }
     }
 
     fn commands(&self, vectors: [&GpuVector; 4]) -> Result<Commands, GpuError> {
@@ -151,7 +102,7 @@ impl GpuPairs {
         };
         Ok(Commands {
             vectors: [x, gradient, trial, trial_gradient].map(Clone::clone),
-            advance: (0..self.memory()).map(advance).collect::<Result<_, _>>()?,
+            advance: (0..self.gram.memory()).map(advance).collect::<Result<_, _>>()?,
         })
     }
 
@@ -166,43 +117,14 @@ impl GpuPairs {
             Some(commands) => commands,
             None => self.commands(vectors)?,
         };
-        let slot = self.next_slot();
+        let slot = self.gram.next_slot();
         let [step, products] = &commands.advance[slot];
         let taken = self.take_products(slot, &[step, products]);
         self.commands = Some(commands);
         taken?;
-        self.knows_gradient = true;
-        self.count_in(slot);
+        self.gram.knows_gradient = true;
+        self.gram.count_in(slot);
         Ok(())
-    }
-
-    /// The coefficients of −H·gradient, in the order of all vectors (Nocedal & Wright
-    /// 2006, Algorithm 7.4, on products alone).
-    fn coefficients(&self) -> Vec<f64> {
-        let last = self.last();
-        let mut c = vec![0.0; last + 1];
-        c[last] = -1.0;
-        let along = |c: &[f64], vector: usize| -> f64 {
-            c.iter().enumerate().map(|(i, c)| c * self.product(vector, i)).sum()
-        };
-        let mut alphas = Vec::with_capacity(self.count);
-        for age in (0..self.count).rev() {
-            let (s, y) = (2 * self.slot(age), 2 * self.slot(age) + 1);
-            let alpha = along(&c, s) / self.product(s, y);
-            c[y] -= alpha;
-            alphas.push(alpha);
-        }
-        if self.count > 0 {
-            let newest = 2 * self.slot(self.count - 1);
-            let scale = self.product(newest, newest + 1) / self.product(newest + 1, newest + 1);
-            c.iter_mut().for_each(|c| *c *= scale);
-        }
-        for (age, alpha) in alphas.into_iter().rev().enumerate() {
-            let (s, y) = (2 * self.slot(age), 2 * self.slot(age) + 1);
-            let beta = along(&c, y) / self.product(s, y);
-            c[s] += alpha - beta;
-        }
-        c
     }
 
     fn try_aim(
@@ -210,17 +132,17 @@ impl GpuPairs {
         gradient: &GpuVector,
         direction: &mut GpuVector,
     ) -> Result<Aim, GpuError> {
-        let last = self.last();
-        if !self.knows_gradient {
+        let last = self.gram.gradient();
+        if !self.gram.knows_gradient {
             let mut products = Recording::default();
-            let slot = self.slot(0);
+            let slot = self.gram.slot(0);
             self.multiply(slot, gradient.buffer(), &mut products)?;
             self.take_products(slot, &[&products])?;
-            self.knows_gradient = true;
+            self.gram.knows_gradient = true;
         }
-        let c = self.coefficients();
+        let c = self.gram.coefficients();
         // The oldest pair first, wherever it lies: a resumed descent adds in this order.
-        let ages: Vec<usize> = (0..self.count).map(|age| self.slot(age)).collect();
+        let ages: Vec<usize> = self.gram.slots().collect();
         let order = ages.iter().flat_map(|slot| [2 * slot, 2 * slot + 1]).chain([last]);
         let sorted: Vec<f64> = order.map(|i| c[i]).collect();
         let device = direction.device().clone();
@@ -231,7 +153,7 @@ impl GpuPairs {
             let vectors = Some(ends.map(Clone::clone));
             self.directions = Directions { vectors, recorded: HashMap::new() };
         }
-        let key = (self.oldest, self.count);
+        let key = (self.gram.slot(0), ages.len());
         if !self.directions.recorded.contains_key(&key) {
             let pairs = ages.iter().flat_map(|&k| [self.s[k].buffer(), self.y[k].buffer()]);
             let vectors: Vec<&Buffer> = pairs.chain([gradient.buffer()]).collect();
@@ -240,8 +162,8 @@ impl GpuPairs {
             self.directions.recorded.insert(key, recording);
         }
         device.submit(&self.directions.recorded[&key]);
-        let slope = c.iter().enumerate().map(|(i, c)| c * self.product(last, i)).sum();
-        Ok(Aim { norm: self.product(last, last).sqrt(), slope })
+        let norm = self.gram.product(last, last).sqrt();
+        Ok(Aim { norm, slope: self.gram.slope(&c) })
     }
 }
 
@@ -254,12 +176,9 @@ impl Pairs<GpuVector> for GpuPairs {
         let products = Products::new(device, numbers, NEW * all).map_err(out_of_reach)?;
         let storage = device.storage("coefficients", all).map_err(out_of_reach);
         Ok(Self {
-            oldest: 0,
-            count: 0,
+            gram: Gram::new(memory),
             s: vectors()?,
             y: vectors()?,
-            gram: vec![0.0; all * all],
-            knows_gradient: false,
             products,
             staging: device.staging("products", NEW * all).map_err(out_of_reach)?,
             coefficients: storage?,
@@ -269,11 +188,11 @@ impl Pairs<GpuVector> for GpuPairs {
     }
 
     fn len(&self) -> usize {
-        self.count
+        self.gram.len()
     }
 
     fn clear(&mut self) {
-        self.count = 0;
+        self.gram.clear();
     }
 
     fn aim(&mut self, gradient: &GpuVector, direction: &mut GpuVector) -> Result<Aim, Failure> {
@@ -291,22 +210,22 @@ impl Pairs<GpuVector> for GpuPairs {
     fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
         let save = |slot: usize| {
             let (s, y) = (self.s[slot].numbers()?, self.y[slot].numbers()?);
-            Ok((s, y, 1.0 / self.product(2 * slot, 2 * slot + 1)))
+            Ok((s, y, 1.0 / self.gram.product(2 * slot, 2 * slot + 1)))
         };
-        (0..self.count).map(|age| save(self.slot(age))).collect()
+        self.gram.slots().map(save).collect()
     }
 
     fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError> {
-        (self.oldest, self.count, self.knows_gradient) = (0, 0, false);
+        self.gram = Gram::new(self.gram.memory());
         // Products with a gradient come when there is one.
         let nothing = self.s[0].zeros_like()?;
-        for (s, y, _) in pairs.iter().rev().take(self.memory()).rev() {
-            let slot = self.next_slot();
+        for (s, y, _) in pairs.iter().rev().take(self.gram.memory()).rev() {
+            let slot = self.gram.next_slot();
             (self.s[slot], self.y[slot]) = (self.s[slot].like(s)?, self.y[slot].like(y)?);
             let mut products = Recording::default();
             self.multiply(slot, nothing.buffer(), &mut products).map_err(out_of_reach)?;
             self.take_products(slot, &[&products]).map_err(out_of_reach)?;
-            self.count_in(slot);
+            self.gram.count_in(slot);
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ impl Gram {
     /// the metric.
     pub(crate) fn count_in(&mut self, slot: usize) {
         let (s, y) = (2 * slot, 2 * slot + 1);
-        if super::pairs::has_curvature(self.product(s, y), self.product(y, y)) {
+        if self.product(s, y) > f64::EPSILON * self.product(y, y) {
             self.count += 1;
         }
     }

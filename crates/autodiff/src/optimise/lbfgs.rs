@@ -54,6 +54,16 @@ pub enum LbfgsError {
     Vectors(Failure),
 }
 
+impl LbfgsError {
+    /// As what ends a step.
+    pub(crate) fn into_failure(self) -> Failure {
+        match self {
+            Self::Vectors(failure) => failure,
+            other => Failure { reason: other.to_string(), lost: false },
+        }
+    }
+}
+
 /// A descent on the host, as it is saved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedLbfgs {

@@ -4,15 +4,17 @@ mod descent;
 mod gram;
 mod lbfgs;
 mod pairs;
+mod part;
 mod vector;
 mod wolfe;
 
 pub use descent::{Descent, DescentState};
-pub use lbfgs::{Lbfgs, LbfgsConfig, LbfgsError, SavedLbfgs, Stop};
 #[cfg(feature = "gpu")]
-pub(crate) use pairs::has_curvature;
+pub(crate) use gram::Gram;
+pub use lbfgs::{Lbfgs, LbfgsConfig, LbfgsError, SavedLbfgs, Stop};
 pub use pairs::{Aim, At, HostPairs, Pairs, SavedPair};
-pub use vector::Vector;
+pub use part::Part;
+pub use vector::{HostVector, Vector};
 
 /// A loss term's name and value, weight included.
 #[derive(Clone, Debug, PartialEq)]

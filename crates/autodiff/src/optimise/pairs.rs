@@ -1,9 +1,7 @@
 //! What L-BFGS remembers: pairs of differences, and the direction that follows.
 
 use super::gram::Gram;
-use super::vector::{combine, products};
-use super::{Failure, LbfgsError, Vector};
-use skyscat_num::Real;
+use super::{Failure, HostVector, LbfgsError};
 use std::fmt::Debug;
 
 /// A pair (s, y) on the host, and 1/⟨s, y⟩.
@@ -65,48 +63,47 @@ pub trait Pairs<V>: Debug + Send + Sized {
     fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError>;
 }
 
-/// Whether a pair with these products may be kept: one without curvature would spoil
-/// the metric.
-pub(crate) fn has_curvature(sy: f64, yy: f64) -> bool {
-    sy > f64::EPSILON * yy
-}
-
 /// Pairs on the host; the direction by their Gram matrix.
 #[derive(Clone, Debug, PartialEq)]
-pub struct HostPairs<T> {
+pub struct HostPairs<V> {
     gram: Gram,
-    /// s and y of each slot; empty until it is used.
-    vectors: Vec<Vec<T>>,
+    /// Without numbers: the pattern of vectors that are loaded.
+    like: V,
+    /// s and y of each slot, once it is used.
+    vectors: Vec<Option<V>>,
 }
 
-impl<T: Real> HostPairs<T> {
-    /// Computes the products of the pairs, of a slot, and of the gradient with the vectors
-    /// of this slot and the gradient.
-    fn multiply(&mut self, slot: usize, gradient: &[T]) {
-        let last = self.gram.gradient();
-        let own = [2 * slot, 2 * slot + 1, last];
-        let pairs = self.gram.slots().filter(|k| *k != slot).flat_map(|k| [2 * k, 2 * k + 1]);
+impl<V: HostVector> HostPairs<V> {
+    /// Computes the products of the pairs and of some vectors with these.
+    fn multiply<const N: usize>(&mut self, own: [usize; N], gradient: Option<&V>) {
+        let pairs = self.gram.slots().flat_map(|k| [2 * k, 2 * k + 1]);
         let all: Vec<usize> = pairs.chain(own).collect();
-        let vector = |at: usize| if at == last { gradient } else { &self.vectors[at] };
-        let with = own.map(|at| vector(at));
-        let found = products(&all.iter().map(|&at| vector(at)).collect::<Vec<_>>(), with);
-        for (&a, row) in all.iter().zip(found.chunks_exact(own.len())) {
+        let vector = |at: usize| match at < self.vectors.len() {
+            true => self.vectors[at].as_ref().expect("a slot in use"),
+            false => gradient.expect("a gradient"),
+        };
+        let vectors: Vec<&V> = all.iter().map(|&at| vector(at)).collect();
+        let found = V::products(&vectors, own.map(vector));
+        for (&a, row) in all.iter().zip(found.chunks_exact(N)) {
             own.iter().zip(row).for_each(|(&b, &value)| self.gram.set_product(a, b, value));
         }
     }
 
-    /// Makes room for vectors of a length in a slot.
-    fn make_room(&mut self, slot: usize, numbers: usize) {
-        for vector in &mut self.vectors[2 * slot..2 * slot + 2] {
-            vector.resize(numbers, T::default());
+    /// The vector at a place, made like another if there was none.
+    fn room(&mut self, at: usize, like: &V) -> Result<&mut V, LbfgsError> {
+        let place = &mut self.vectors[at];
+        match place {
+            Some(vector) => Ok(vector),
+            None => Ok(place.insert(like.zeros_like()?)),
         }
     }
 }
 
-impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
-    fn new(memory: usize, _like: &Vec<T>) -> Result<Self, LbfgsError> {
+impl<V: HostVector> Pairs<V> for HostPairs<V> {
+    fn new(memory: usize, like: &V) -> Result<Self, LbfgsError> {
         let gram = Gram::new(memory);
-        Ok(Self { vectors: vec![Vec::new(); gram.gradient()], gram })
+        let vectors = (0..gram.gradient()).map(|_| None).collect();
+        Ok(Self { gram, like: like.like(&[])?, vectors })
     }
 
     fn len(&self) -> usize {
@@ -117,42 +114,42 @@ impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
         self.gram.clear();
     }
 
-    fn aim(&mut self, gradient: &Vec<T>, direction: &mut Vec<T>) -> Result<Aim, Failure> {
+    fn aim(&mut self, gradient: &V, direction: &mut V) -> Result<Aim, Failure> {
+        let last = self.gram.gradient();
         if !self.gram.knows_gradient {
-            let slot = self.gram.slot(0);
-            self.make_room(slot, gradient.len());
-            self.multiply(slot, gradient);
+            self.multiply([last], Some(gradient));
             self.gram.knows_gradient = true;
         }
         let c = self.gram.coefficients();
-        let last = self.gram.gradient();
         let pairs = self.gram.slots().flat_map(|k| [2 * k, 2 * k + 1]);
-        let terms: Vec<_> = pairs
-            .map(|at| (T::from_f64(c[at]), &*self.vectors[at]))
-            .chain([(T::from_f64(c[last]), &**gradient)])
+        let terms: Vec<(f64, &V)> = pairs
+            .map(|at| (c[at], self.vectors[at].as_ref().expect("a slot in use")))
+            .chain([(c[last], gradient)])
             .collect();
-        combine(&terms, direction);
+        direction.combine(&terms);
         let norm = self.gram.product(last, last).sqrt();
         Ok(Aim { norm, slope: self.gram.slope(&c) })
     }
 
-    fn advance(&mut self, here: At<'_, Vec<T>>, there: At<'_, Vec<T>>) -> Result<(), Failure> {
+    fn advance(&mut self, here: At<'_, V>, there: At<'_, V>) -> Result<(), Failure> {
         let slot = self.gram.next_slot();
-        self.make_room(slot, here.x.len());
-        self.vectors[2 * slot].set_sum(there.x, -1.0, here.x);
-        self.vectors[2 * slot + 1].set_sum(there.gradient, -1.0, here.gradient);
+        let (s, y) = (2 * slot, 2 * slot + 1);
+        let failure = LbfgsError::into_failure;
+        self.room(s, here.x).map_err(failure)?.set_sum(there.x, -1.0, here.x);
+        self.room(y, here.x).map_err(failure)?.set_sum(there.gradient, -1.0, here.gradient);
         std::mem::swap(here.x, there.x);
         std::mem::swap(here.gradient, there.gradient);
-        self.multiply(slot, here.gradient);
+        self.multiply([s, y, self.gram.gradient()], Some(here.gradient));
         self.gram.knows_gradient = true;
         self.gram.count_in(slot);
         Ok(())
     }
 
     fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
+        let numbers = |at: usize| self.vectors[at].as_ref().expect("a slot in use").numbers();
         let save = |slot: usize| {
-            let (s, y) = (self.vectors[2 * slot].numbers()?, self.vectors[2 * slot + 1].numbers()?);
-            Ok((s, y, 1.0 / self.gram.product(2 * slot, 2 * slot + 1)))
+            let (s, y) = (2 * slot, 2 * slot + 1);
+            Ok((numbers(s)?, numbers(y)?, 1.0 / self.gram.product(s, y)))
         };
         self.gram.slots().map(save).collect()
     }
@@ -162,12 +159,9 @@ impl<T: Real> Pairs<Vec<T>> for HostPairs<T> {
         self.gram = Gram::new(memory);
         for (s, y, _) in &pairs[pairs.len().saturating_sub(memory)..] {
             let slot = self.gram.next_slot();
-            for (at, numbers) in [s, y].into_iter().enumerate() {
-                self.vectors[2 * slot + at] = numbers.iter().map(|&x| T::from_f64(x)).collect();
-            }
-            // Products with a gradient come when there is one.
-            let nothing = vec![T::default(); s.len()];
-            self.multiply(slot, &nothing);
+            self.vectors[2 * slot] = Some(self.like.like(s)?);
+            self.vectors[2 * slot + 1] = Some(self.like.like(y)?);
+            self.multiply([2 * slot, 2 * slot + 1], None);
             self.gram.count_in(slot);
         }
         Ok(())

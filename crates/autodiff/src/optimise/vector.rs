@@ -29,6 +29,16 @@ pub trait Vector: Sized {
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self);
 }
 
+/// A vector whose numbers this process has at hand, so that it can multiply and combine
+/// many of them at once.
+pub trait HostVector: Vector + std::fmt::Debug + Send {
+    /// ⟨v, o⟩ of each vector with each of the others, `[vector][other]`, with bits that
+    /// depend neither on the thread count nor on which of the two is the vector.
+    fn products<const N: usize>(vectors: &[&Self], others: [&Self; N]) -> Vec<f64>;
+    /// self ← Σ a·v, in the order of the terms.
+    fn combine(&mut self, terms: &[(f64, &Self)]);
+}
+
 /// Numbers a chunk of a parallel vector operation.
 const CHUNK: usize = 1 << 11;
 
@@ -71,21 +81,6 @@ impl<T: Real, const N: usize> WithSimd for Products<'_, T, N> {
     }
 }
 
-/// ⟨v, o⟩ of each vector with each of the others, `[vector][other]`, with bits that do not
-/// depend on the thread count, nor on which of the two is the vector.
-pub(super) fn products<T: Real, const N: usize>(vectors: &[&[T]], others: [&[T]; N]) -> Vec<f64> {
-    let numbers = others.first().map_or(0, |other| other.len());
-    let (parts, each) = (numbers.div_ceil(CHUNK).max(1), vectors.len() * N);
-    let mut sums = vec![0.0; parts * each];
-    sums.par_chunks_mut(each.max(1)).enumerate().for_each(|(part, out)| {
-        let range = part * CHUNK..((part + 1) * CHUNK).min(numbers);
-        dispatch_widest(Products { vectors, others, range, out });
-    });
-    tree_sum(&mut sums, parts);
-    sums.truncate(each);
-    sums
-}
-
 /// Σ a·v over some numbers of each vector.
 struct Combine<'a, T> {
     terms: &'a [(T, &'a [T])],
@@ -107,15 +102,34 @@ impl<T: Real> WithSimd for Combine<'_, T> {
     }
 }
 
-/// out ← Σ a·v, in the order of the terms.
-pub(super) fn combine<T: Real>(terms: &[(T, &[T])], out: &mut [T]) {
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(part, out)| {
-        dispatch_widest(Combine { terms, first: part * CHUNK, out });
-    });
+impl<T: Real> HostVector for Vec<T> {
+    fn products<const N: usize>(vectors: &[&Self], others: [&Self; N]) -> Vec<f64> {
+        let others = others.map(Self::as_slice);
+        let vectors: Vec<&[T]> = vectors.iter().map(|v| v.as_slice()).collect();
+        let vectors = vectors.as_slice();
+        let numbers = others.first().map_or(0, |other| other.len());
+        let (parts, each) = (numbers.div_ceil(CHUNK).max(1), vectors.len() * N);
+        let mut sums = vec![0.0; parts * each];
+        sums.par_chunks_mut(each.max(1)).enumerate().for_each(|(part, out)| {
+            let range = part * CHUNK..((part + 1) * CHUNK).min(numbers);
+            dispatch_widest(Products { vectors, others, range, out });
+        });
+        tree_sum(&mut sums, parts);
+        sums.truncate(each);
+        sums
+    }
+
+    fn combine(&mut self, terms: &[(f64, &Self)]) {
+        let terms: Vec<(T, &[T])> =
+            terms.iter().map(|(a, v)| (T::from_f64(*a), v.as_slice())).collect();
+        self.par_chunks_mut(CHUNK).enumerate().for_each(|(part, out)| {
+            dispatch_widest(Combine { terms: &terms, first: part * CHUNK, out });
+        });
+    }
 }
 
 impl<T: Real> Vector for Vec<T> {
-    type Pairs = HostPairs<T>;
+    type Pairs = HostPairs<Self>;
 
     fn zeros_like(&self) -> Result<Self, LbfgsError> {
         Ok(vec![T::default(); self.len()])
@@ -130,7 +144,7 @@ impl<T: Real> Vector for Vec<T> {
     }
 
     fn dot(&self, other: &Self) -> f64 {
-        products(&[self.as_slice()], [other.as_slice()])[0]
+        Self::products(&[self], [other])[0]
     }
 
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self) {

@@ -2,19 +2,23 @@
 
 mod follow;
 mod identity;
+#[cfg(feature = "mpi")]
+mod ranks;
 mod resolve;
 mod result;
+mod together;
 mod wide;
 mod work;
 
 pub(crate) use resolve::{check_count, check_words, emulator_config, resolve_for};
-pub(crate) use result::{Batches, write};
+pub(crate) use result::{Batches, is_finished, is_staged, write};
 #[cfg(feature = "gpu")]
 pub(crate) use wide::description;
 pub(crate) use work::Work;
 
 use crate::args::EmulateArgs;
-use crate::choices::PrecisionWord;
+#[cfg(not(feature = "mpi"))]
+use crate::choices::MpiWord;
 use crate::devices::{self, Chosen};
 use crate::input::Inputs;
 use crate::place::{self, Kind, Place};
@@ -23,12 +27,21 @@ use crate::{Ending, interrupt, output, say};
 use anyhow::{Context, Result, ensure};
 use follow::{Bar, Follower};
 use identity::{Facts, Identity, Stamp};
+use skyscat::autodiff::Ranks;
 use skyscat::emulator::{Batch, BatchId, Emulator, EmulatorError, Failed, SavedDescent, Schedule};
 use skyscat::num::{Par, Seed};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use work::{Finished, JOB};
+
+/// What to do about what is there, and whether to speak.
+#[derive(Clone, Copy)]
+struct How {
+    overwrite: bool,
+    resume: bool,
+    quiet: bool,
+}
 
 pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     let (overwrite, resume, quiet) = (args.replace.overwrite, args.resume, args.common.quiet);
@@ -41,13 +54,34 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
         ..Settings::default()
     };
     let sections = ["input", "statistics", "emulate", "output", "run"];
-    let mut settings = given.over(args.common.config.as_deref(), &sections)?;
+    let settings = given.over(args.common.config.as_deref(), &sections)?;
+    let how = How { overwrite, resume, quiet };
+    match settings.emulate.mpi {
+        None => work_on(settings, how, None),
+        Some(word) => over_ranks(word, settings, how),
+    }
+}
+
+#[cfg(feature = "mpi")]
+use ranks::run as over_ranks;
+
+#[cfg(not(feature = "mpi"))]
+fn over_ranks(word: MpiWord, _: Settings, _: How) -> Result<Ending> {
+    anyhow::bail!("--mpi {word}: this program was built without the feature mpi")
+}
+
+/// One emulation by this process, or this rank's part in one whose batches are shared.
+fn work_on(mut settings: Settings, how: How, ranks: Option<&Arc<dyn Ranks>>) -> Result<Ending> {
+    let How { overwrite, resume, quiet } = how;
     let asked = resolve::check_asked(&settings.emulate)?;
     let place = Place::of(&settings.output.output, settings.emulate.shard)?;
-    if !resume {
-        place.check_free(overwrite)?;
+    let follows = ranks.filter(|ranks| ranks.rank() > 0);
+    if follows.is_none() {
+        if !resume {
+            place.check_free(overwrite)?;
+        }
+        place.check_partial(overwrite, resume)?;
     }
-    place.check_partial(overwrite, resume)?;
     resolve::check_words(&mut settings)?;
     let inputs = Inputs::read(&settings.input, settings.statistics.mask.as_deref())?;
     inputs.say_assumptions(quiet);
@@ -69,6 +103,9 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
     let batches = emulator.schedule(asked.count).batches().len();
     let wide = width(&settings, &emulator, &device, batches)?;
     let identity = Identity { stamp, facts, shard: settings.emulate.shard, settings };
+    if let Some(ranks) = follows {
+        return together::assist(&emulator, &place, identity, interrupted, ranks);
+    }
     let work = match resume {
         false => Work::begin(&place, identity, overwrite)?,
         true => match taken_up(&place, identity, overwrite)? {
@@ -80,7 +117,9 @@ pub(crate) fn run(args: EmulateArgs) -> Result<Ending> {
         },
     };
     let schedule = work.identity().schedule()?;
-    let job = Job { place, inputs, emulator, schedule, work, interrupted, quiet, device, wide };
+    let ranks = ranks.cloned();
+    let job =
+        Job { place, inputs, emulator, schedule, work, interrupted, quiet, device, wide, ranks };
     job.introduce(asked.count);
     let work = job.work.clone();
     let ended = job.run(overwrite);
@@ -139,6 +178,8 @@ struct Job {
     device: Chosen,
     /// Batches that run side by side.
     wide: usize,
+    /// Those that share the maps of a batch, this one the first of them.
+    ranks: Option<Arc<dyn Ranks>>,
 }
 
 /// Batches that run side by side; more than one only on a GPU, where they must fit.
@@ -320,9 +361,9 @@ impl Job {
             return Ok(self.emulator.run_on_gpu(runs.into_iter().map(run).collect(), device)?);
         }
         let precision = self.settings().emulate.precision.expect("has a default");
-        let run = |(saved, follower): Run| match precision {
-            PrecisionWord::F64 => self.emulator.run::<f64>(follower.id, saved, follower),
-            PrecisionWord::F32 => self.emulator.run::<f32>(follower.id, saved, follower),
+        let run = |(saved, follower): Run| {
+            let run = (follower.id, saved, follower);
+            together::lead(&self.emulator, run, precision, self.ranks.as_ref())
         };
         Ok(runs.into_iter().map(run).collect())
     }

@@ -1,8 +1,8 @@
 //! From words to the emulator's settings, each checked before any work.
 
 use crate::choices::{
-    DefinitionWord, OrientationWord, SigmaWord, SpectrumLossWord, StandardiseWord, StartWord,
-    TargetWord,
+    DefinitionWord, MpiWord, OrientationWord, SigmaWord, SpectrumLossWord, StandardiseWord,
+    StartWord, TargetWord,
 };
 use crate::settings::{EmulateSection, Settings};
 use crate::statistics;
@@ -177,5 +177,7 @@ pub(crate) fn what_counts(settings: &Settings) -> Result<Settings> {
     what.emulate.wide = None;
     what.emulate.seed = None;
     what.emulate.shard = None;
+    // Batches have the bits of one process, maps over ranks only nearly.
+    what.emulate.mpi = what.emulate.mpi.filter(|word| *word == MpiWord::Maps);
     Ok(what)
 }

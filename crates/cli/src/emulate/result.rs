@@ -42,22 +42,36 @@ pub(crate) fn write(place: &Place, batches: &Batches<'_>, overwrite: bool) -> Re
         true => written.push(write_cube(place, batches)?),
         false => written.extend(write_folder(place, batches)?),
     }
-    let stamp = &batches.identity.stamp;
-    let manifest = Manifest {
-        stage: "emulate".to_owned(),
-        command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
-        version: output::VERSION.to_owned(),
-        seed: Some(stamp.seed),
-        config_sha256: Some(stamp.config_sha256()?),
-        inputs: batches.identity.facts.files.clone(),
-        outputs: place.records(&written)?,
-    };
+    let manifest = Manifest { outputs: place.records(&written)?, ..manifest(batches.identity)? };
     manifest.write(&place.manifest(), Overwrite::Refuse)?;
     place.check_free(overwrite)?;
     place.publish()?;
     let count = batches.schedule.draws().len();
     let kind = if place.is_cube() { "one cube" } else { "one FITS file each" };
     Ok(format!("{}: {count} maps, {kind}", place.output.display()))
+}
+
+/// The manifest of a run, which lists nothing yet.
+fn manifest(identity: &Identity) -> Result<Manifest> {
+    Ok(Manifest {
+        stage: "emulate".to_owned(),
+        command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+        version: output::VERSION.to_owned(),
+        seed: Some(identity.stamp.seed),
+        config_sha256: Some(identity.stamp.config_sha256()?),
+        inputs: identity.facts.files.clone(),
+        outputs: Vec::new(),
+    })
+}
+
+/// Whether the outputs of these very batches are staged, all or those not yet in place.
+pub(crate) fn is_staged(place: &Place, batches: &Batches<'_>) -> Result<bool> {
+    if !place.is_staged() {
+        return Ok(false);
+    }
+    let Ok(found) = Manifest::read(&place.manifest()) else { return Ok(false) };
+    let (outputs, command) = (found.outputs.clone(), found.command.clone());
+    Ok(found == Manifest { outputs, command, ..manifest(batches.identity)? })
 }
 
 /// Puts the finished batches of a shard in place, with their history and report.

@@ -152,6 +152,11 @@ impl Work {
         Ok(work)
     }
 
+    /// The folder of a run that another process works in, to read.
+    pub(crate) fn beside(place: &Place, identity: Identity) -> Self {
+        Self::new(&place.partial, identity, None)
+    }
+
     /// A folder of finished batches, to read.
     pub(crate) fn finished_shard(folder: &Path) -> Result<Self> {
         let work = Self::new(folder, read_identity(folder)?, None);

@@ -58,15 +58,10 @@ pub(super) fn maps(
         "--resume has no meaning without --full: draws from templates take seconds"
     );
     let place = Place::of(&settings.output.output, None)?;
-    if !(resume && place.is_staged()) {
+    if !resume {
         place.check_free(overwrite)?;
     }
     place.check_partial(overwrite, resume)?;
-    ensure!(
-        !resume || place.partial.exists(),
-        "{}: there is nothing to resume: run the command without --resume",
-        place.partial.display()
-    );
     Ok(Some((place, count, Seed(seed))))
 }
 

@@ -3,13 +3,13 @@
 use super::{Job, resolve};
 use crate::choices::PrecisionWord;
 use crate::place::{Place, resume_command};
-use crate::settings::SimulateSection;
+use crate::settings::{Settings, SimulateSection};
 use crate::{output, say};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array3, Ix3};
 use skyscat::healpix::{MapSet, Ordering};
 use skyscat::io::{
-    FitsOptions, HeaderCard, Manifest, NpzArray, Overwrite, Precision, make_folder,
+    FileRecord, FitsOptions, HeaderCard, Manifest, NpzArray, Overwrite, Precision, make_folder,
     read_checkpoint, read_npy, write_atomic, write_checkpoint, write_fits, write_npy,
     write_npy_parts, write_npz,
 };
@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 const AT_ONCE: usize = 64;
 /// Name of the file by which unfinished work is known.
 const JOB: &str = "job";
+/// The stage that manifests name.
+const STAGE: &str = "simulate";
 
 pub(super) fn precision(section: &SimulateSection) -> Precision {
     match section.precision.expect("has a default") {
@@ -85,7 +87,9 @@ pub(super) fn drawn(job: &Job, templates: &Templates) -> Result<()> {
 /// Maps from every sample, each saved as soon as it is there.
 pub(super) fn followed(job: &Job) -> Result<()> {
     let (place, count, seed) = job.maps.as_ref().expect("maps are asked for");
-    begin_work(job, place, *seed)?;
+    if begin_work(job, place, *seed)? {
+        return Ok(());
+    }
     if !job.quiet && *count > 1 {
         say::note(&format!("each finished map is kept; go on with:\n  {}", resume_command()));
     }
@@ -184,8 +188,9 @@ fn write_map(job: &Job, place: &Place, map: &MapSet, number: u64) -> Result<Path
     Ok(path)
 }
 
-/// Makes the folder of unfinished maps, or checks that it is of this job.
-fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<()> {
+/// Makes the folder of unfinished maps, or finds it as it was left. Whether nothing is
+/// left to do: outputs half in place are put there, and the folder is gone.
+fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<bool> {
     let section = SimulateSection { count: None, ..job.section().clone() };
     let stamp = serde_json::json!({
         "settings": toml::to_string(&section)?,
@@ -195,7 +200,8 @@ fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<()> {
         "version": output::VERSION,
     });
     let file = place.partial.join(JOB);
-    if job.resume {
+    let unfinished = place.partial.exists() && !place.is_blank();
+    if job.resume && unfinished {
         let found = read_checkpoint(&file).context("cannot resume")?.header;
         ensure!(
             found == stamp,
@@ -203,7 +209,22 @@ fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<()> {
              is the same command, or --overwrite to begin anew",
             place.partial.display()
         );
-        return Ok(());
+        let staged = place.settings();
+        if place.is_staged() && (is_of(job, &staged) || is_of(job, &place.final_path(&staged))) {
+            place.publish()?;
+        }
+    }
+    if job.resume && is_finished(job, place) {
+        place.remove_partial(JOB)?;
+        say::note(&format!("{}: finished, nothing is left to do", place.output.display()));
+        return Ok(true);
+    }
+    place.check_free(job.overwrite)?;
+    if job.resume && unfinished {
+        return Ok(false);
+    }
+    if job.resume {
+        say::note(&format!("{}: nothing to resume: it begins", place.partial.display()));
     }
     if place.partial.exists() {
         ensure!(
@@ -215,7 +236,38 @@ fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<()> {
             .with_context(|| format!("{}: cannot be removed", place.partial.display()))?;
     }
     make_folder(&place.partial)?;
-    Ok(write_checkpoint(&file, &stamp, &[])?)
+    write_checkpoint(&file, &stamp, &[])?;
+    Ok(false)
+}
+
+/// Whether the settings in this file ask for the same maps.
+fn is_of(job: &Job, settings: &Path) -> bool {
+    Settings::read(settings).is_ok_and(|found| found.simulate == job.settings.simulate)
+}
+
+/// Whether the maps in place are those of this very job, whole and unchanged.
+fn is_finished(job: &Job, place: &Place) -> bool {
+    let check = || -> Result<()> {
+        let manifest = Manifest::read(&place.final_path(&place.manifest()))?;
+        manifest.outputs.iter().try_for_each(FileRecord::check)?;
+        let scan = std::fs::read_to_string(place.final_path(&scan_path(place)))?;
+        let sky = manifest.inputs.first().map_or("", |record| &record.sha256);
+        ensure!(
+            manifest.stage == STAGE
+                && manifest.version == output::VERSION
+                && is_of(job, &place.final_path(&place.settings()))
+                && scan == job.config().to_toml()?
+                && (job.section().sky.is_none() || sky == job.sky_sha256()?),
+            "another job"
+        );
+        Ok(())
+    };
+    check().is_ok()
+}
+
+/// The scan beside the maps, where it is staged.
+fn scan_path(place: &Place) -> PathBuf {
+    place.companion("scan.toml", ".scan.toml")
 }
 
 /// Settings, scan and manifest beside the maps; a folder is put in place.
@@ -228,7 +280,7 @@ fn finish(
     npix: usize,
 ) -> Result<()> {
     let replace = Overwrite::Refuse;
-    let scan = place.companion("scan.toml", ".scan.toml");
+    let scan = scan_path(place);
     let text = job.config().to_toml()?;
     write_atomic(&scan, replace, |out| out.write_all(text.as_bytes()))?;
     output::write_settings(&place.settings(), "simulate", &job.settings, replace)?;
@@ -236,7 +288,7 @@ fn finish(
     let inputs: Vec<PathBuf> =
         job.section().sky.iter().chain(&job.section().scan).cloned().collect();
     let manifest = Manifest {
-        stage: "simulate".to_owned(),
+        stage: STAGE.to_owned(),
         command: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         version: output::VERSION.to_owned(),
         seed: Some(seed.0),

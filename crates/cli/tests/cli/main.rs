@@ -7,6 +7,8 @@ mod devices;
 mod emulate;
 mod hpc;
 mod measure;
+mod merge;
+mod mpi;
 mod same_bits;
 mod simulate;
 mod small;

@@ -55,9 +55,8 @@ fn the_full_path_gives_the_same_maps_and_resumes() {
     let peak = full.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     let worst = drawn.iter().zip(&full).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
     assert!(peak > 0.0 && worst <= 1e-10 * peak, "{worst:e} of {peak:e}");
-    bench.refused(&format!("{base} --full -o again.npy --resume"), &["nothing to resume"]);
-    // A run that lost its second map goes on with it.
-    let mut child = bench.command(&format!("{base} --full -o again.npy")).spawn().unwrap();
+    // A run that lost its second map goes on with it; --resume begins one, too.
+    let mut child = bench.command(&format!("{base} --full -o again.npy --resume")).spawn().unwrap();
     let first = bench.path("again.npy.partial/map_00000.npy");
     while !first.exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it was stopped");
@@ -68,9 +67,31 @@ fn the_full_path_gives_the_same_maps_and_resumes() {
     bench.refused(&format!("{base} --full -o again.npy"), &["again.npy.partial", "--resume"]);
     let line = format!("simulate {SMALL} -n 2 --seed 4 --full -o again.npy --resume");
     bench.refused(&line, &["another scan, seed or version"]);
-    bench.good(&format!("{base} --full -o again.npy --resume"));
+    let partial = bench.path("again.npy.partial");
+    let job = std::fs::read(partial.join("job")).unwrap();
+    let again = format!("{base} --full -o again.npy --resume");
+    bench.good(&again);
     assert_eq!(bench.bytes("again.npy"), bench.bytes("full.npy"));
-    assert!(!bench.path("again.npy.partial").exists());
+    assert!(!partial.exists());
+    // On a finished run it does nothing, as for an emulation; another run is refused.
+    let said = bench.good(&again);
+    assert!(said.stderr.contains("nothing is left to do"), "{}", said.stderr);
+    bench.refused(&line, &["exists"]);
+    bench.refused(&again.replace("-n 2", "-n 3"), &["exists"]);
+    bench.refused(&again.replace(" --resume", ""), &["exists"]);
+    // Killed while outputs were put in place, or the folder of unfinished work removed.
+    let names = ["again.npy", "again.npy.scan.toml", "again.npy.toml", "again.npy.manifest.json"];
+    for placed in 0..=names.len() {
+        std::fs::create_dir_all(partial.join("output")).unwrap();
+        std::fs::write(partial.join("job"), &job).unwrap();
+        for name in &names[placed..] {
+            std::fs::rename(bench.path(name), partial.join("output").join(name)).unwrap();
+        }
+        let said = bench.good(&again);
+        assert!(said.stderr.contains("nothing is left to do"), "{placed}: {}", said.stderr);
+        assert_eq!(bench.bytes("again.npy"), bench.bytes("full.npy"), "{placed}");
+        assert!(!partial.exists() && names.iter().all(|name| bench.path(name).exists()));
+    }
 }
 
 #[test]
