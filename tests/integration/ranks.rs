@@ -82,27 +82,61 @@ fn evaluate<T: Precision>(
     })
 }
 
+/// The numbers that are an ulp or less beside these.
+fn beside(x: &[f64], epsilon: f64, at: u64) -> Vec<f64> {
+    let mut signs = Seed(at).stream("signs").index(0, 0);
+    x.iter().map(|x| x * (1.0 + epsilon * signs.normal().signum())).collect()
+}
+
+/// max |a − b|.
+fn off<T: Precision>(a: &[T], b: &[T]) -> f64 {
+    let off = |(a, b): (&T, &T)| (a.to_f64() - b.to_f64()).abs();
+    a.iter().zip(b).map(off).fold(0.0, f64::max)
+}
+
+/// Ranks of another number of maps sum the pixels of their covariances in another order;
+/// everything else has the same bits. What a last bit does to loss and gradient is
+/// measured: at points that differ in it, several times.
 fn check_evaluations<T: Precision + PartialEq>(make: Make<'_>, name: &str) {
     let mut program: Program<T> = make().program(AVERAGE).unwrap();
     let x = Seed(6).stream("x").index(0, 0).normals(program.variables());
-    let narrow: Vec<T> = x.iter().map(|&x| T::from_f64(x)).collect();
-    let mut whole = vec![T::default(); x.len()];
-    let value = program.value_and_gradient(&narrow, &mut whole);
+    let mut alone = |x: &[f64]| {
+        let narrow: Vec<T> = x.iter().map(|&x| T::from_f64(x)).collect();
+        let mut gradient = vec![T::default(); x.len()];
+        let value = program.value_and_gradient(&narrow, &mut gradient);
+        (value, gradient)
+    };
+    let (value, whole) = alone(&x);
+    let (mut value_bits, mut gradient_bits) = (0.0f64, 0.0f64);
+    for at in 0..6 {
+        let (other, gradient) = alone(&beside(&x, T::EPSILON, at));
+        value_bits = value_bits.max((other - value).abs());
+        gradient_bits = gradient_bits.max(off(&gradient, &whole));
+    }
     for size in [1, 2, 3, BATCH] {
         for (found, gradient, own) in evaluate::<T>(make, (size, None), &x) {
-            assert_eq!(found.to_bits(), value.to_bits(), "{name}, {size} ranks");
-            let rows = whole.chunks_exact(BATCH).flat_map(|row| &row[own.clone()]);
-            assert!(gradient.iter().eq(rows), "{name}, {size} ranks: the gradient");
+            let rows: Vec<T> =
+                whole.chunks_exact(BATCH).flat_map(|row| &row[own.clone()]).copied().collect();
+            let (apart, slope) = ((found - value).abs(), off(&gradient, &rows));
+            let case = format!("{name}, {size} ranks: {apart:e} of {value_bits:e}");
+            if size == 1 {
+                assert!(found == value && gradient == rows, "{case}");
+            }
+            assert!(apart <= 8.0 * value_bits, "{case}");
+            assert!(slope <= 8.0 * gradient_bits, "{case}: {slope:e} of {gradient_bits:e}");
         }
     }
     let mut lacking = evaluate::<T>(make, (3, Some(1)), &x).into_iter();
-    assert!(lacking.all(|(found, ..)| found != value), "{name}: a rank's maps are not missed");
+    let missed = lacking.all(|(found, ..)| (found - value).abs() > 1e3 * value_bits);
+    assert!(missed, "{name}: a rank's maps are not missed");
 }
 
-/// Kernels never mix maps, and sums of a number and zeros are exact: the bound is 0.
+/// A loss, by name.
+type Case = (&'static str, fn(&mut LossConfig));
+
 #[test]
-fn loss_and_gradient_of_a_batch_over_ranks_have_the_bits_of_one() {
-    let cases: [(&str, fn(&mut LossConfig)); 4] = [
+fn loss_and_gradient_of_a_batch_over_ranks_are_those_of_one() {
+    let cases: [Case; 4] = [
         ("ratio", |_| {}),
         ("variance", |l| (l.variance, l.variance_fraction) = (0.5, 0.7)),
         ("equation 6", |l| l.spectrum_loss = SpectrumLoss::Equation6),
@@ -134,36 +168,32 @@ fn apart(a: &Batch, b: &Batch) -> f64 {
     a.history.iter().zip(&b.history).map(off).fold(0.0, f64::max)
 }
 
-#[test]
-fn a_descent_over_ranks_has_the_same_bits_for_any_number_and_follows_one_without() {
+/// How far descents from starts that differ in their last bits are apart.
+fn last_bits() -> (impl Fn(u64) -> Emulator + Sync, Batch, f64) {
     let noise = emulator(12, |_| {});
     let start = noise.standardiser().undo(noise.start(AVERAGE).unwrap().view());
-    // The only difference is the order of the sums in products. What a last bit does to
-    // a descent is measured: starts that differ in it, several times.
-    let from = |at: usize| {
-        let mut signs = Seed(at as u64).stream("signs").index(0, 0);
-        let start = start.mapv(|x| match at {
-            0 => x,
-            _ => x * (1.0 + f64::EPSILON * signs.normal().signum()),
-        });
+    let from = move |at: u64| {
+        let numbers = start.as_slice().expect("a cube in one piece");
+        let numbers = if at == 0 { numbers.to_vec() } else { beside(numbers, f64::EPSILON, at) };
+        let start = Array3::from_shape_vec(start.dim(), numbers).unwrap();
         emulator(12, |config| config.init = Init::Maps(start.clone()))
     };
     let alone = |e: &Emulator| e.run::<f64>(AVERAGE, None, Arc::new(Silent)).unwrap();
     let plain = alone(&from(0));
     let bits = (1..5).map(|at| apart(&alone(&from(at)), &plain)).fold(0.0, f64::max);
+    (from, plain, bits)
+}
+
+#[test]
+fn a_descent_over_any_number_of_ranks_follows_one_without() {
+    let (from, plain, bits) = last_bits();
     let make = || from(0);
-    let one = descend::<f64>(&make, 1, None);
-    for size in [2, 3, BATCH] {
-        let more = descend::<f64>(&make, size, None);
-        assert_eq!(more.maps, one.maps, "{size} ranks");
-        assert_eq!(more.history, one.history, "{size} ranks");
+    for size in [1, 2, 3, BATCH] {
+        let off = apart(&descend::<f64>(&make, size, None), &plain);
+        assert!(off <= 8.0 * bits && bits < 1e-9, "{size} ranks: {off:e}, {bits:e} by last bits");
     }
-    let off = apart(&one, &plain);
-    assert!(off <= 4.0 * bits && bits < 1e-9, "{off:e}, and {bits:e} by last bits");
-    let single = descend::<f32>(&make, 2, None);
-    assert_eq!(single.maps, descend::<f32>(&make, 3, None).maps);
-    let other = apart(&single, &plain);
-    assert!(other > 4.0 * bits, "f32 passed for f64: {other:e}");
+    let other = apart(&descend::<f32>(&make, 2, None), &plain);
+    assert!(other > 8.0 * bits, "f32 passed for f64: {other:e}");
 }
 
 /// Follows a batch, and asks for its end after some iterations.
@@ -185,8 +215,9 @@ impl Progress for Stopper {
 
 #[test]
 fn one_rank_that_is_interrupted_stops_all_and_any_number_resumes() {
-    let make = || emulator(12, |_| {});
-    let whole = descend::<f64>(&make, 2, None);
+    let (from, _, bits) = last_bits();
+    let make = || from(0);
+    let whole = descend::<f64>(&make, 3, None);
     let parts = on_ranks(3, |ranks| {
         let after = (ranks.rank() == 1).then_some(5);
         let progress = Arc::new(Stopper { after, flag: Arc::default() });
@@ -199,9 +230,13 @@ fn one_rank_that_is_interrupted_stops_all_and_any_number_resumes() {
     }
     let saved = parts[0].interrupted.clone();
     assert!(saved.is_some());
-    for size in [1, 2, 5] {
+    for size in [1, 2, 3, 5] {
         let resumed = descend::<f64>(&make, size, saved.clone());
-        assert_eq!((&resumed.maps, &resumed.history), (&whole.maps, &whole.history));
+        if size == 3 {
+            assert_eq!((&resumed.maps, &resumed.history), (&whole.maps, &whole.history));
+        }
+        let off = apart(&resumed, &whole);
+        assert!(off <= 8.0 * bits, "{size} ranks: {off:e}, {bits:e} by last bits");
     }
     assert_eq!(whole.maps.len_of(Axis(0)), BATCH);
 }
