@@ -98,9 +98,9 @@ mod tests {
 
     #[test]
     fn a_syntax_error_is_refused_with_file_and_line() {
-        let broken = CONVOLVE.replace("var re = 0.0;", "var re = ;");
+        let broken = CONVOLVE.replace("var re: real = 0.0;", "var re: real = ;");
         assert_ne!(broken, CONVOLVE);
-        let line = 1 + broken.lines().position(|l| l.contains("var re = ;")).unwrap();
+        let line = 1 + broken.lines().position(|l| l.contains("var re: real = ;")).unwrap();
         let message = validate::validate(&[("wgsl/broken.wgsl", &broken)]).unwrap_err();
         assert!(message.starts_with(&format!("wgsl/broken.wgsl:{line}: ")), "{message}");
         assert!(message.contains("expected expression"), "{message}");
@@ -135,5 +135,14 @@ mod tests {
         let message = validate::validate(&[("wgsl/broken.wgsl", source)]).unwrap_err();
         assert!(message.contains("wgsl/broken.wgsl"), "{message}");
         assert!(validate::validate(&[("wgsl/modulus.wgsl", MODULUS)]).is_ok());
+    }
+
+    #[test]
+    fn numbers_of_64_bits_are_for_devices_that_have_them_alone() {
+        let source = "@group(0) @binding(0) var<storage, read_write> x: array<f64>;\n\
+                      @compute @workgroup_size(1) fn forward() { x[0] = x[1] * x[2]; }\n";
+        let files = [("wgsl/double.wgsl", source)];
+        assert!(validate::validate_double(&files).is_ok());
+        assert!(validate::validate(&files).is_err());
     }
 }

@@ -28,10 +28,12 @@ impl Chosen {
     }
 }
 
-/// The device of a section; what `auto` became is written back to it.
+/// The device of a section; what `auto` became, and the precision that goes with it if
+/// none is given, are written back to it.
 pub(crate) fn open(section: &mut EmulateSection) -> Result<Chosen> {
     let word = section.device.clone().expect("has a default");
-    let single = section.precision == Some(PrecisionWord::F32);
+    let usual = if word.starts_with("gpu") { PrecisionWord::F32 } else { PrecisionWord::F64 };
+    let single = *section.precision.get_or_insert(usual) == PrecisionWord::F32;
     let together = section.mpi == Some(MpiWord::Maps);
     ensure!(
         !together || ["auto", "cpu"].contains(&word.as_str()),

@@ -101,7 +101,7 @@ fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) ->
         }
         None => line("batches", format!("of {batch} maps, {steps} iterations (no --count given)")),
     }
-    let precision = e.precision.expect("has a default");
+    let precision = e.precision.expect("comes with the device");
     let plan = match precision {
         PrecisionWord::F64 => emulator.plan::<f64>()?,
         PrecisionWord::F32 => emulator.plan::<f32>()?,

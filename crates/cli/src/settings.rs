@@ -145,7 +145,8 @@ pub(crate) struct EmulateSection {
     /// Pairs that L-BFGS remembers [default: 20]
     #[arg(long, value_name = "PAIRS")]
     pub(crate) memory: Option<usize>,
-    /// Width of the numbers in the descent and in the output [default: f64]
+    /// Width of the numbers in the descent and in the output [default: f64, f32 with
+    /// --device gpu]
     #[arg(long, value_name = "WIDTH")]
     pub(crate) precision: Option<PrecisionWord>,
     /// Stop a batch early when its loss falls by less than this fraction over 50
@@ -153,8 +154,8 @@ pub(crate) struct EmulateSection {
     #[arg(long, value_name = "FRACTION", num_args = 0..=1, default_missing_value = "0.001")]
     pub(crate) plateau: Option<f64>,
     /// Where loss and gradient are computed: auto, cpu, gpu or gpu:NAME, with a part of a
-    /// name of `skyscat devices`. A GPU works in f32; auto takes one made of hardware if
-    /// --precision is f32 [default: auto]
+    /// name of `skyscat devices`. auto takes a GPU made of hardware if --precision is f32;
+    /// few are fast in f64 [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Batches that run side by side on a GPU; 0 is as many as fit, up to 128. Each has
@@ -401,7 +402,6 @@ pub(crate) fn defaults() -> Settings {
             variance_fraction: Some(0.0),
             start: Some(StartWord::Noise),
             memory: Some(20),
-            precision: Some(PrecisionWord::F64),
             plateau: Some(0.0),
             device: Some("auto".to_owned()),
             wide: Some(0),

@@ -360,7 +360,7 @@ impl Job {
             let run = |(saved, follower): Run| (follower.id, saved, follower as Arc<dyn Progress>);
             return Ok(self.emulator.run_on_gpu(runs.into_iter().map(run).collect(), device)?);
         }
-        let precision = self.settings().emulate.precision.expect("has a default");
+        let precision = self.settings().emulate.precision.expect("comes with the device");
         let run = |(saved, follower): Run| {
             let run = (follower.id, saved, follower);
             together::lead(&self.emulator, run, precision, self.ranks.as_ref())
