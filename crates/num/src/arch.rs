@@ -2,6 +2,7 @@
 
 use crate::Real;
 use pulp::{Arch, WithSimd};
+use std::marker::PhantomData;
 
 /// Runs a kernel on rows of `lanes` numbers, with the widest registers of this machine
 /// that such a row is a whole number of. A kernel that treats all channels of a row alike
@@ -33,16 +34,19 @@ pub fn dispatch_widest<K: WithSimd>(kernel: K) -> K::Output {
 
 /// Lanes of the registers that [`dispatch_widest`] takes: a power of two, 16 at most.
 pub fn widest<T: Real>() -> usize {
-    struct Lanes<T>(std::marker::PhantomData<T>);
-    impl<T: Real> WithSimd for Lanes<T> {
-        type Output = usize;
+    dispatch_widest(Lanes::<T>(PhantomData))
+}
 
-        #[inline(always)]
-        fn with_simd<S: pulp::Simd>(self, _simd: S) -> usize {
-            size_of::<T::Reg<S>>() / size_of::<T>()
-        }
+/// How many lanes the registers of a kernel have.
+struct Lanes<T>(PhantomData<T>);
+
+impl<T: Real> WithSimd for Lanes<T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) -> usize {
+        size_of::<T::Reg<S>>() / size_of::<T>()
     }
-    dispatch_widest(Lanes::<T>(std::marker::PhantomData))
 }
 
 /// A kernel on half the registers of AVX2 (`vectorize` of pulp's own type takes whole ones).
@@ -56,5 +60,34 @@ impl<K: WithSimd> WithSimd for Short<K> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _whole: S) -> K::Output {
         self.1.with_simd(pulp::x86::V3_128b(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows_are_whole_registers<T: Real>() {
+        for lanes in (1..=40).map(|n| n * T::LANES) {
+            let width = dispatch::<T, _>(lanes, Lanes::<T>(PhantomData));
+            assert!(
+                lanes.is_multiple_of(width),
+                "{lanes} lanes of {}, registers of {width}",
+                T::NAME
+            );
+        }
+        assert!(widest::<T>().is_power_of_two() && widest::<T>() <= 16);
+    }
+
+    #[test]
+    fn a_row_is_a_whole_number_of_the_registers_that_are_taken() {
+        rows_are_whole_registers::<f32>();
+        rows_are_whole_registers::<f64>();
+    }
+
+    #[test]
+    #[should_panic(expected = "3 lanes of f64")]
+    fn a_row_of_no_whole_register_is_refused() {
+        dispatch::<f64, _>(3, Lanes::<f64>(PhantomData));
     }
 }
