@@ -33,19 +33,30 @@ fn state(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Runs to the end and tells how long it took and every state of the folder on the way.
-fn watched(bench: &Bench, line: &str) -> (Duration, Vec<Vec<String>>) {
-    let mut child = bench.command(line).stderr(Stdio::piped()).spawn().unwrap();
-    let start = Instant::now();
-    let mut states = vec![state(bench.folder.path())];
-    while child.try_wait().unwrap().is_none() {
-        let now = state(bench.folder.path());
-        if states.last() != Some(&now) {
-            states.push(now);
-        }
+/// Counts the changes of a folder as far as they can be seen from outside.
+struct Changes {
+    folder: PathBuf,
+    last: Vec<String>,
+    seen: usize,
+}
+
+impl Changes {
+    fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), last: state(folder), seen: 0 }
     }
-    assert!(child.wait().unwrap().success());
-    (start.elapsed(), states)
+
+    fn look(&mut self) -> usize {
+        let now = state(&self.folder);
+        self.seen += usize::from(now != self.last);
+        self.last = now;
+        self.seen
+    }
+}
+
+/// Runs to the end and tells how long it took and how often the folder changed.
+fn watched(bench: &Bench, line: &str) -> (Duration, usize) {
+    let ended = killed(bench, line, |_, _| false);
+    ended.expect_err("a run that nobody kills ends by itself")
 }
 
 /// Iterations saved in the folder of unfinished work: none of a batch twice.
@@ -65,24 +76,35 @@ fn saved_iterations(partial: &Path) -> usize {
     batches.values().sum()
 }
 
-/// Starts a run and kills it when `now` says so; whether it was still alive. What had
-/// been saved by then must be there after it.
-fn killed(bench: &Bench, line: &str, mut now: impl FnMut(Duration) -> bool) -> bool {
+/// Starts a run and kills it when `now`, given the time and the changes of the folder
+/// since the start, says so; what had been saved by then must be there after it.
+///
+/// # Errors
+/// Time and changes of a run that ended by itself before.
+fn killed(
+    bench: &Bench,
+    line: &str,
+    mut now: impl FnMut(Duration, usize) -> bool,
+) -> Result<(), (Duration, usize)> {
     let output = line.split_whitespace().skip_while(|word| *word != "--output").nth(1).unwrap();
     let partial = bench.path(&format!("{output}.partial"));
+    let mut changes = Changes::of(bench.folder.path());
     let mut child = bench.command(line).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     loop {
-        if child.try_wait().unwrap().is_some() {
-            return false;
+        let ended = child.try_wait().unwrap();
+        let (elapsed, seen) = (start.elapsed(), changes.look());
+        if let Some(status) = ended {
+            assert!(status.success(), "{line}: {status}");
+            return Err((elapsed, seen));
         }
-        if now(start.elapsed()) {
+        if now(elapsed, seen) {
             let before = saved_iterations(&partial);
             child.kill().unwrap();
             child.wait().unwrap();
             let removed = bench.path(output).exists();
             assert!(removed || saved_iterations(&partial) >= before, "a saved iteration was lost");
-            return true;
+            return Ok(());
         }
         std::thread::sleep(Duration::from_micros(100));
     }
@@ -117,8 +139,10 @@ fn check_output(bench: &Bench, output: &str, whole: &str) {
     assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
-/// 25 runs are killed, half at a random time and half in a random state of the disk,
-/// some of them twice; each is resumed to its end.
+/// 25 runs are killed, half at a random time and half after a random number of changes
+/// of the disk, some of them twice; each is resumed to its end. Runs differ in how fast
+/// they are, and in how many of their changes can be seen: a run that ended before its
+/// moment came is no kill, and shows how early the next moment must be.
 #[test]
 #[allow(clippy::print_stderr, reason = "a failure is repeated with its seed")]
 fn a_run_killed_at_any_moment_resumes_to_the_same_bits() {
@@ -128,31 +152,27 @@ fn a_run_killed_at_any_moment_resumes_to_the_same_bits() {
     let mut random = Seed(MOMENTS).stream("kill").index(0, 0);
     let mut attempts = 0;
     for (kind, whole, wanted) in [(".npy", "whole.npy", 13), ("", "whole", 12)] {
-        let (time, _) = watched(&bench, &format!("{RUN} --output {whole}"));
+        let (mut time, mut changes) = watched(&bench, &format!("{RUN} --output {whole}"));
+        assert!(changes > 20, "{changes} changes were seen");
         let output = format!("o{kind}");
         let line = format!("{RUN} --output {output}");
-        let (_, states) = watched(&bench, &line);
-        assert!(states.len() > 20, "{} states were seen", states.len());
         let mut hits = 0;
         while hits < wanted {
             clear(&bench, &output);
-            let mut kill = |line: &str| {
-                attempts += 1;
-                assert!(attempts < 200, "kills do not hit");
-                let after = time.mul_f64(random.below(1_000_000) as f64 / 1e6);
-                let wanted = &states[1 + random.below(states.len() - 1)];
-                match attempts % 2 {
-                    0 => killed(&bench, line, |elapsed| elapsed >= after),
-                    _ => killed(&bench, line, |_| state(bench.folder.path()) == *wanted),
-                }
+            attempts += 1;
+            let after = time.mul_f64(random.below(1_000_000) as f64 / 1e6);
+            let change = 1 + random.below(changes);
+            let kill = |line: &str| match attempts % 2 {
+                0 => killed(&bench, line, |elapsed, _| elapsed >= after),
+                _ => killed(&bench, line, |_, seen| seen >= change),
             };
-            // One that came too late is no kill; every third is killed twice.
-            if !kill(&line) {
+            if let Err((ended, seen)) = kill(&line) {
+                (time, changes) = (time.min(ended), changes.min(seen.max(1)));
                 continue;
             }
             hits += 1;
             if hits % 3 == 0 {
-                kill(&format!("{line} --resume"));
+                let _ = kill(&format!("{line} --resume"));
             }
             bench.good(&format!("{line} --resume"));
             check_output(&bench, &output, whole);
@@ -270,7 +290,7 @@ fn a_batch_put_in_place_of_another_is_refused_and_a_removed_one_computed_again()
     bench.good(&format!("{RUN} --output whole.npy"));
     let line = format!("{RUN} --output o.npy");
     let second = bench.path("o.npy.partial/average-batch0001.batch");
-    assert!(killed(&bench, &line, |_| second.exists()));
+    assert!(killed(&bench, &line, |_, _| second.exists()).is_ok());
     // What the killed process was writing, which the next one would clear away.
     for entry in std::fs::read_dir(bench.path("o.npy.partial")).unwrap().flatten() {
         if entry.file_name().to_string_lossy().starts_with('.') {
