@@ -27,6 +27,30 @@ pub fn dispatch<T: Real, K: WithSimd>(lanes: usize, kernel: K) -> K::Output {
     Arch::new().dispatch(kernel)
 }
 
+/// Runs a kernel on rows of `lanes` numbers whose last register may overlap the one before
+/// it: ten numbers are three registers of four, which begin at 0, 4 and 6. Where they
+/// begin, [`register_start`] tells.
+///
+/// # Panics
+/// If `lanes` is not a multiple of [`Real::LANES`].
+pub fn dispatch_overlapping<T: Real, K: WithSimd>(lanes: usize, kernel: K) -> K::Output {
+    assert!(lanes.is_multiple_of(T::LANES), "{lanes} lanes of {}", T::NAME);
+    #[cfg(target_arch = "x86_64")]
+    if !lanes.is_multiple_of(4 * T::LANES)
+        && lanes > 2 * T::LANES
+        && let Some(simd) = pulp::x86::V3::try_new()
+    {
+        return pulp::Simd::vectorize(simd, kernel);
+    }
+    dispatch::<T, K>(lanes, kernel)
+}
+
+/// Where a register of `width` lanes begins in a row of `lanes`.
+#[inline(always)]
+pub fn register_start(register: usize, width: usize, lanes: usize) -> usize {
+    (register * width).min(lanes - width)
+}
+
 /// Runs a kernel with the widest registers of this machine, [`widest`] lanes each.
 pub fn dispatch_widest<K: WithSimd>(kernel: K) -> K::Output {
     Arch::new().dispatch(kernel)
@@ -83,6 +107,23 @@ mod tests {
     fn a_row_is_a_whole_number_of_the_registers_that_are_taken() {
         rows_are_whole_registers::<f32>();
         rows_are_whole_registers::<f64>();
+    }
+
+    fn registers_cover_a_row<T: Real>() {
+        for lanes in (1..=40).map(|n| n * T::LANES) {
+            let width = dispatch_overlapping::<T, _>(lanes, Lanes::<T>(PhantomData));
+            let mut covered = vec![false; lanes];
+            for register in 0..lanes.div_ceil(width) {
+                covered[register_start(register, width, lanes)..][..width].fill(true);
+            }
+            assert!(covered.iter().all(|&c| c), "{lanes} lanes, registers of {width}");
+        }
+    }
+
+    #[test]
+    fn registers_that_overlap_cover_a_row() {
+        registers_cover_a_row::<f32>();
+        registers_cover_a_row::<f64>();
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod seed;
 mod sum;
 mod table;
 
-pub use arch::{dispatch, dispatch_widest, widest};
+pub use arch::{dispatch, dispatch_overlapping, dispatch_widest, register_start, widest};
 pub use ceilings::Ceilings;
 pub use par::{Par, ParError};
 pub use pulp::{Arch, Simd, WithSimd};

@@ -55,6 +55,17 @@ pub trait Real:
     fn regs<S: Simd>(slice: &[Self]) -> &[Self::Reg<S>];
     /// Mutable registers of a slice; its length must be a multiple of the lane count.
     fn regs_mut<S: Simd>(slice: &mut [Self]) -> &mut [Self::Reg<S>];
+    /// The register that begins with a slice.
+    #[inline(always)]
+    fn load<S: Simd>(slice: &[Self]) -> Self::Reg<S> {
+        Self::regs::<S>(&slice[..size_of::<Self::Reg<S>>() / size_of::<Self>()])[0]
+    }
+    /// Writes a register to the beginning of a slice.
+    #[inline(always)]
+    fn store<S: Simd>(slice: &mut [Self], register: Self::Reg<S>) {
+        Self::regs_mut::<S>(&mut slice[..size_of::<Self::Reg<S>>() / size_of::<Self>()])[0] =
+            register;
+    }
     /// All lanes equal to `x`.
     fn splat<S: Simd>(simd: S, x: Self) -> Self::Reg<S>;
     /// a + b.

@@ -5,7 +5,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Real, Simd, WithSimd, dispatch};
+use skyscat_num::{Real, Simd, WithSimd, dispatch_overlapping, register_start};
 use std::sync::Arc;
 
 /// (I⋆ψ_l)(i) = Σ_k w_{ikl} I_k for every orientation l and every channel.
@@ -83,7 +83,7 @@ impl Kernel for Convolve {
         let stride = 2 * orientations * x.stride();
         for_rows(call.output, stride, |first, rows| {
             let job = ForwardRows { stencil: &self.stencil, x, first, rows };
-            dispatch::<T, _>(x.lanes, job);
+            dispatch_overlapping::<T, _>(x.lanes, job);
         });
     }
 
@@ -92,9 +92,34 @@ impl Kernel for Convolve {
         let g = call.cotangent;
         for_rows(call.gradient, channels * g.lanes, |first, rows| {
             let job = BackwardRows { stencil: &self.stencil, g, channels, first, rows };
-            dispatch::<T, _>(g.lanes, job);
+            dispatch_overlapping::<T, _>(g.lanes, job);
         });
     }
+}
+
+/// Where `B` neighbouring registers of a channel begin; the last of a channel may overlap
+/// the one before it, so that no block but a channel's only one has a single register.
+type Starts<const B: usize> = [usize; B];
+
+/// Registers of the next block, of those that are left.
+fn block_of(left: usize) -> usize {
+    match left {
+        4 => 2,
+        left => left.min(3),
+    }
+}
+
+/// Where the registers of a block begin, the first being the register `first`.
+#[inline(always)]
+fn starts<T: Real, S: Simd, const B: usize>(first: usize, lanes: usize) -> Starts<B> {
+    let width = lanes_of::<T, S>();
+    std::array::from_fn(|b| register_start(first + b, width, lanes))
+}
+
+/// Lanes of a register.
+#[inline(always)]
+fn lanes_of<T: Real, S: Simd>() -> usize {
+    size_of::<T::Reg<S>>() / size_of::<T>()
 }
 
 struct ForwardRows<'a, T> {
@@ -111,84 +136,95 @@ impl<T: Real> WithSimd for ForwardRows<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { stencil, x, first, rows } = self;
         let orientations = stencil.orientations;
-        let stride = 2 * orientations * x.stride();
-        for (i, out) in rows.chunks_exact_mut(stride).enumerate() {
-            let row = Row { stencil, x, pixel: first + i };
-            let mut l = 0;
-            while l < orientations {
-                match orientations - l {
-                    1 => l += row.block::<S, 1>(simd, l, out),
-                    2 => l += row.block::<S, 2>(simd, l, out),
-                    3 => l += row.block::<S, 3>(simd, l, out),
-                    _ => l += row.block::<S, 4>(simd, l, out),
+        let registers = x.lanes.div_ceil(lanes_of::<T, S>());
+        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        for (i, out) in rows.chunks_exact_mut(2 * orientations * x.stride()).enumerate() {
+            for channel in 0..x.shape.channels {
+                let row = Row { stencil, x, channel, pixel: first + i };
+                let mut l = 0;
+                while l < orientations {
+                    l += match most.min(orientations - l) {
+                        1 => row.block::<S, 1>(simd, l, registers, out),
+                        2 => row.block::<S, 2>(simd, l, registers, out),
+                        3 => row.block::<S, 3>(simd, l, registers, out),
+                        _ => row.block::<S, 4>(simd, l, registers, out),
+                    };
                 }
             }
         }
     }
 }
 
+/// One channel of one pixel.
 struct Row<'a, T> {
     stencil: &'a Stencil,
     x: Field<'a, T>,
+    channel: usize,
     pixel: usize,
 }
 
 impl<T: Real> Row<'_, T> {
-    /// `N` orientations from `l` on, of all channels of one pixel.
+    /// `N` orientations from `l` on.
     #[inline(always)]
-    fn block<S: Simd, const N: usize>(&self, simd: S, l: usize, out: &mut [T]) -> usize {
-        let registers = T::regs::<S>(&self.x.data[..self.x.lanes]).len();
-        let columns = self.x.stride() / (self.x.lanes / registers);
-        let mut c = 0;
-        while S::REGISTER_COUNT >= 32 && c + 2 <= columns {
-            self.columns::<S, N, 2>(simd, l, c, out);
-            c += 2;
-        }
-        while c < columns {
-            self.columns::<S, N, 1>(simd, l, c, out);
-            c += 1;
+    fn block<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        l: usize,
+        registers: usize,
+        out: &mut [T],
+    ) -> usize {
+        let mut at = 0;
+        while at < registers {
+            let lanes = self.x.lanes;
+            let block = block_of(registers - at);
+            match block {
+                1 => self.columns::<S, N, 1>(simd, l, starts::<T, S, 1>(at, lanes), out),
+                2 => self.columns::<S, N, 2>(simd, l, starts::<T, S, 2>(at, lanes), out),
+                _ => self.columns::<S, N, 3>(simd, l, starts::<T, S, 3>(at, lanes), out),
+            }
+            at += block;
         }
         N
     }
 
-    /// `N` orientations of `B` neighbouring registers of a row.
+    /// `N` orientations of `B` registers.
     #[inline(always)]
     fn columns<S: Simd, const N: usize, const B: usize>(
         &self,
         simd: S,
         l: usize,
-        c: usize,
+        starts: Starts<B>,
         out: &mut [T],
     ) {
         let (pixels, weights) = self.stencil.table_row::<T>(self.pixel);
         let per = 2 * self.stencil.orientations;
-        let stride = self.x.stride();
+        let (lanes, stride) = (self.x.lanes, self.x.stride());
         let zero = T::splat(simd, T::default());
         let mut sum = [[[zero; B]; 2]; N];
         for (&k, w) in pixels.iter().zip(weights.chunks_exact(per)) {
-            let x = T::regs::<S>(&self.x.data[k as usize * stride..][..stride]);
-            let x: &[_; B] = x[c..].first_chunk().expect("neighbouring registers");
+            let x = &self.x.data[k as usize * stride + self.channel * lanes..][..lanes];
+            let mut neighbour = [zero; B];
+            for (register, &start) in neighbour.iter_mut().zip(&starts) {
+                *register = T::load::<S>(&x[start..]);
+            }
             let w: &[_; N] = w.as_chunks::<2>().0[l..].first_chunk().expect("orientations");
             for (sum, w) in sum.iter_mut().zip(w) {
                 for (sum, w) in sum.iter_mut().zip(w) {
                     let w = T::splat(simd, *w);
-                    for (sum, x) in sum.iter_mut().zip(x) {
+                    for (sum, x) in sum.iter_mut().zip(&neighbour) {
                         *sum = T::mul_add(simd, w, *x, *sum);
                     }
                 }
             }
         }
-        let registers = T::regs::<S>(&self.x.data[..self.x.lanes]).len();
-        let columns = T::regs::<S>(&self.x.data[..stride]).len();
-        let out = T::regs_mut::<S>(out);
         let turn = &self.stencil.turn(self.pixel)[l..l + N];
         for (to, [re, im]) in turn.iter().zip(&sum) {
-            for (b, (re, im)) in re.iter().zip(im).enumerate() {
-                // Channel (l, c) holds its real registers, then its imaginary ones.
-                let (channel, lane) = ((c + b) / registers, (c + b) % registers);
-                let at = to.orientation * 2 * columns + channel * 2 * registers + lane;
-                out[at] = *re;
-                out[at + registers] = if to.conjugate { T::vsub(simd, zero, *im) } else { *im };
+            let first = 2 * (to.orientation * stride + self.channel * lanes);
+            let (out_re, out_im) = out[first..][..2 * lanes].split_at_mut(lanes);
+            for ((&start, re), im) in starts.iter().zip(re).zip(im) {
+                let im = if to.conjugate { T::vsub(simd, zero, *im) } else { *im };
+                T::store::<S>(&mut out_re[start..], *re);
+                T::store::<S>(&mut out_im[start..], im);
             }
         }
     }
@@ -208,18 +244,20 @@ impl<T: Real> WithSimd for BackwardRows<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { stencil, g, channels, first, rows } = self;
-        let registers = T::regs::<S>(&rows[..g.lanes]).len();
-        for (i, out) in rows.chunks_exact_mut(channels * g.lanes).enumerate() {
-            let out = T::regs_mut::<S>(out);
-            for (channel, out) in out.chunks_exact_mut(registers).enumerate() {
+        let lanes = g.lanes;
+        let registers = lanes.div_ceil(lanes_of::<T, S>());
+        for (i, out) in rows.chunks_exact_mut(channels * lanes).enumerate() {
+            for (channel, out) in out.chunks_exact_mut(lanes).enumerate() {
                 let column = Column { stencil, g, channels, channel, row: first + i };
-                let mut lane = 0;
-                while lane < registers {
-                    lane += match registers - lane {
-                        1 => column.back::<S, 1>(simd, lane, out),
-                        2 => column.back::<S, 2>(simd, lane, out),
-                        _ => column.back::<S, 3>(simd, lane, out),
-                    };
+                let mut at = 0;
+                while at < registers {
+                    let block = block_of(registers - at);
+                    match block {
+                        1 => column.back::<S, 1>(simd, starts::<T, S, 1>(at, lanes), out),
+                        2 => column.back::<S, 2>(simd, starts::<T, S, 2>(at, lanes), out),
+                        _ => column.back::<S, 3>(simd, starts::<T, S, 3>(at, lanes), out),
+                    }
+                    at += block;
                 }
             }
         }
@@ -238,31 +276,34 @@ struct Column<'a, T> {
 impl<T: Real> Column<'_, T> {
     /// `B` neighbouring registers.
     #[inline(always)]
-    fn back<S: Simd, const B: usize>(&self, simd: S, lane: usize, out: &mut [T::Reg<S>]) -> usize {
-        let (stencil, stride) = (self.stencil, self.g.stride());
-        let (r, registers) = (stencil.orientations, out.len());
+    fn back<S: Simd, const B: usize>(&self, simd: S, starts: Starts<B>, out: &mut [T]) {
+        let (stencil, stride, lanes) = (self.stencil, self.g.stride(), out.len());
+        let r = stencil.orientations;
         let weights = stencil.weights.get::<T>();
         let range = stencil.backward.entries(self.row);
         let entries = &stencil.backward_entry[range.clone()];
-        let out: &mut [_; B] = out[lane..].first_chunk_mut().expect("neighbouring registers");
-        let mut sum = [*out, [T::splat(simd, T::default()); B]];
+        // All are read before any is written, for two may share lanes.
+        let mut sum = [[T::splat(simd, T::default()); B]; 2];
+        for (sum, &start) in sum[0].iter_mut().zip(&starts) {
+            *sum = T::load::<S>(&out[start..]);
+        }
         for (&p, &e) in stencil.backward.columns[range].iter().zip(entries) {
-            let row = T::regs::<S>(&self.g.data[p as usize * stride..][..stride]);
+            let row = &self.g.data[p as usize * stride..][..stride];
             let w = &weights[2 * r * e as usize..][..2 * r];
             for (w, to) in w.as_chunks::<2>().0.iter().zip(stencil.turn(p as usize)) {
-                let at = (to.orientation * self.channels + self.channel) * 2 * registers + lane;
-                let re: &[_; B] = row[at..].first_chunk().expect("a real part");
-                let im: &[_; B] = row[at + registers..].first_chunk().expect("an imaginary one");
+                let at = (to.orientation * self.channels + self.channel) * 2 * lanes;
+                let (re, im) = row[at..][..2 * lanes].split_at(lanes);
                 let w_im = if to.conjugate { -w[1] } else { w[1] };
                 for (part, (w, g)) in sum.iter_mut().zip([(w[0], re), (w_im, im)]) {
                     let w = T::splat(simd, w);
-                    part.iter_mut().zip(g).for_each(|(s, g)| *s = T::mul_add(simd, w, *g, *s));
+                    for (sum, start) in part.iter_mut().zip(starts) {
+                        *sum = T::mul_add(simd, w, T::load::<S>(&g[start..]), *sum);
+                    }
                 }
             }
         }
-        for ((out, re), im) in out.iter_mut().zip(sum[0]).zip(sum[1]) {
-            *out = T::vadd(simd, re, im);
+        for ((start, re), im) in starts.into_iter().zip(sum[0]).zip(sum[1]) {
+            T::store::<S>(&mut out[start..], T::vadd(simd, re, im));
         }
-        B
     }
 }
