@@ -120,8 +120,9 @@ iteration (history.csv) and how well each block of statistics was met (report.js
 
 Ctrl-C and SIGTERM save the running batch under OUTPUT.partial, print the command
 that resumes, and exit with code 130. A process that is killed loses at most
---checkpoint-every iterations. A batch that comes upon numbers that are not finite
-is left in its last good state, the others are finished, and the exit code is 4.
+--checkpoint-seconds and --checkpoint-every iterations. A batch that comes upon
+numbers that are not finite is left in its last good state, the others are finished,
+and the exit code is 4.
 
 With --shard k/n the k-th of n parts is run, to OUTPUT.shard-k-of-n. A program
 built with the feature mpi shares a job out itself: mpirun -n 4 skyscat emulate

@@ -165,6 +165,9 @@ pub(crate) struct EmulateSection {
     /// Iterations between saves of the running batch; 0 never saves [default: 50]
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,
+    /// Seconds between these saves at least [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) checkpoint_seconds: Option<u64>,
     /// Only the k-th of n parts of the job; skyscat merge joins them [default: all of it]
     #[arg(long, value_name = "K/N")]
     pub(crate) shard: Option<Shard>,
@@ -406,6 +409,7 @@ pub(crate) fn defaults() -> Settings {
             device: Some("auto".to_owned()),
             wide: Some(0),
             checkpoint_every: Some(50),
+            checkpoint_seconds: Some(30),
             ..EmulateSection::default()
         },
         spectra: SpectraSection { iterations: Some(0), ..SpectraSection::default() },

@@ -40,7 +40,7 @@ pub struct SavedDescent {
 pub trait Progress: Send + Sync {
     /// After each iteration.
     fn step(&self, _iteration: u64, _loss: f64, _terms: &[TermValue]) {}
-    /// Every [`Progress::save_every`] iterations.
+    /// Every [`Progress::save_every`] iterations, if [`Progress::save_due`].
     ///
     /// # Errors
     /// Any error stops the batch.
@@ -50,6 +50,10 @@ pub trait Progress: Send + Sync {
     /// Iterations between saves; 0 never saves.
     fn save_every(&self) -> u64 {
         0
+    }
+    /// Whether to save now; where ranks share a batch, all must answer alike.
+    fn save_due(&self) -> bool {
+        true
     }
     /// Set to stop the batch after its current iteration.
     fn interrupt(&self) -> Arc<AtomicBool> {
@@ -241,6 +245,9 @@ struct Saver {
 
 impl<V: Vector> Checkpoint<Descent, DescentState<V>> for Saver {
     fn save(&self, _solver: &Descent, state: &DescentState<V>) -> Result<(), Error> {
+        if !self.progress.save_due() {
+            return Ok(());
+        }
         match save(state) {
             Ok(saved) => self.progress.save(&saved).map_err(Error::msg),
             // Vectors out of reach: the next evaluation says why.

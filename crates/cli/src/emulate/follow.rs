@@ -126,6 +126,10 @@ pub(crate) struct Follower {
     pub(crate) bar: Arc<Bar>,
     pub(crate) work: Work,
     pub(crate) every: u64,
+    /// Between saves at least.
+    pub(crate) pause: Duration,
+    /// When the last save was made, or the start.
+    pub(crate) saved: Mutex<Instant>,
     pub(crate) start: Instant,
     /// Seconds spent on the batch before this start.
     pub(crate) before: f64,
@@ -150,7 +154,14 @@ impl Progress for Follower {
         self.bar.step(self.number, iteration, loss);
     }
 
+    fn save_due(&self) -> bool {
+        self.saved.lock().is_ok_and(|last| last.elapsed() >= self.pause)
+    }
+
     fn save(&self, saved: &SavedDescent) -> Result<(), String> {
+        if let Ok(mut last) = self.saved.lock() {
+            *last = Instant::now();
+        }
         // A full disk must not end a run of hours: the last save stays.
         if let Err(error) = self.save_state(saved) {
             super::work::warn(&error);

@@ -30,9 +30,9 @@ use identity::{Facts, Identity, Stamp};
 use skyscat::autodiff::Ranks;
 use skyscat::emulator::{Batch, BatchId, Emulator, EmulatorError, Failed, SavedDescent, Schedule};
 use skyscat::num::{Par, Seed};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use work::{Finished, JOB};
 
 /// What to do about what is there, and whether to speak.
@@ -339,12 +339,19 @@ impl Job {
     fn follow(&self, id: BatchId, number: usize, bar: &Arc<Bar>) -> Result<Run> {
         let saved = self.work.descent(id)?;
         let before = saved.as_ref().map_or(0.0, |s| s.seconds);
+        let settings = &self.settings().emulate;
         let follower = Follower {
             id,
             number,
             bar: bar.clone(),
             work: self.work.clone(),
-            every: self.settings().emulate.checkpoint_every.expect("has a default"),
+            every: settings.checkpoint_every.expect("has a default"),
+            // Processes that share a batch save it together, and have clocks of their own.
+            pause: Duration::from_secs(match self.ranks {
+                Some(_) => 0,
+                None => settings.checkpoint_seconds.expect("has a default"),
+            }),
+            saved: Mutex::new(Instant::now()),
             start: Instant::now(),
             before,
             interrupted: self.interrupted.clone(),

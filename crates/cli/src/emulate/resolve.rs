@@ -173,6 +173,7 @@ pub(crate) fn what_counts(settings: &Settings) -> Result<Settings> {
     // Masks are counted by their content, as the input is.
     what.statistics.mask = None;
     what.emulate.checkpoint_every = None;
+    what.emulate.checkpoint_seconds = None;
     // Batches side by side have the bits that they have alone.
     what.emulate.wide = None;
     what.emulate.seed = None;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Four batches of 3 maps; a save every second iteration.
 const RUN: &str = "emulate --input in.npy --count 11 --seed 3 --batch 3 --steps 24 \
-                   --checkpoint-every 2 --threads 1 --quiet";
+                   --checkpoint-every 2 --checkpoint-seconds 0 --threads 1 --quiet";
 
 /// Seed of the moments; another one is as good.
 const MOMENTS: u64 = 20251;
@@ -179,6 +179,28 @@ fn a_run_killed_at_any_moment_resumes_to_the_same_bits() {
         }
     }
     eprintln!("25 kills in {attempts} attempts");
+}
+
+/// Whether a run that is left alone saves its batch on the way.
+fn saves(bench: &Bench, line: &str) -> bool {
+    let mut seen = false;
+    let look = |_, _| {
+        seen |= state(bench.folder.path()).iter().any(|name| name.ends_with(".descent"));
+        false
+    };
+    killed(bench, line, look).expect_err("nobody kills it");
+    seen
+}
+
+#[test]
+fn a_batch_is_saved_no_sooner_than_it_is_asked() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let line = "emulate --input in.npy --count 3 --seed 3 --batch 3 --steps 100 --threads 1 \
+                --quiet --checkpoint-every 1 --checkpoint-seconds";
+    assert!(!saves(&bench, &format!("{line} 3600 --output rarely.npy")));
+    assert!(saves(&bench, &format!("{line} 0 --output often.npy")));
+    assert_eq!(bench.bytes("rarely.npy"), bench.bytes("often.npy"));
 }
 
 /// Removes an output and all beside it.

@@ -15,7 +15,10 @@ const WAYS: &[(&str, &[&str])] = &[
     ("1 thread", &["emulate {job} --output {out} --threads 1"]),
     ("2 threads", &["emulate {job} --output {out} --threads 2"]),
     ("7 threads", &["emulate {job} --output {out} --threads 7"]),
-    ("saved at every iteration", &["emulate {job} --output {out} --checkpoint-every 1"]),
+    (
+        "saved at every iteration",
+        &["emulate {job} --output {out} --checkpoint-every 1 --checkpoint-seconds 0"],
+    ),
     (
         "one shard",
         &["emulate {job} --output {out} --shard 1/1", "merge {out}.shard-1-of-1 --output {out}"],
