@@ -110,6 +110,14 @@ fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) ->
     Ok(())
 }
 
+/// Memory that this process holds, where the system tells. Fields that were only planned
+/// have not been touched and are not in it.
+fn resident_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? << 10)
+}
+
 /// Memory, least work and a prediction for this machine.
 fn show_work(
     plan: &BatchPlan,
@@ -132,6 +140,10 @@ fn show_work(
             plan.bytes() as f64 / plan.variables as f64,
         ),
     );
+    if let Some(held) = resident_bytes() {
+        let held = mib(held);
+        line("beside it", format!("{held:.1} MiB of inputs, tables and the program, held now"));
+    }
     line(
         "evaluation",
         format!(

@@ -4,9 +4,13 @@ use skyscat_autodiff::{Floor, MemoryPlan};
 use skyscat_num::Ceilings;
 use std::time::Duration;
 
-/// How many times the arithmetic floor the kernels take: loads, stores, lanes of maps
-/// that are not there. Measured at Nside 16 (benches/README.md).
-const KERNEL_GAP: f64 = 3.5;
+/// How many times the arithmetic floor the kernels take in f64 and in f32: loads, stores,
+/// lanes of maps that are not there. Measured at Nside 16 (benches/README.md).
+const KERNEL_GAP: [f64; 2] = [3.0, 4.2];
+
+/// The part of the floor's bytes that is waited for: the rest stays in the caches, or
+/// moves while the kernels compute.
+const WAITED_FOR: f64 = 0.4;
 
 /// Evaluations for each iteration: line searches seldom need a second one.
 const EVALUATIONS: f64 = 1.04;
@@ -43,11 +47,12 @@ impl BatchPlan {
 
     /// What an iteration will take on a machine with these ceilings.
     ///
-    /// A model of two constants (kernels at a fixed multiple of their arithmetic floor, every
-    /// byte through memory), good to a factor of about 1.5.
+    /// A model of two constants (kernels at a fixed multiple of their arithmetic floor, a
+    /// fixed part of the bytes through memory), good to a factor of about 1.5.
     pub fn iteration(&self, ceilings: &Ceilings) -> Duration {
         let (arithmetic, memory) = self.least(ceilings);
-        let evaluation = arithmetic.mul_f64(KERNEL_GAP) + memory;
+        let gap = KERNEL_GAP[usize::from(self.real_bytes == 4)];
+        let evaluation = arithmetic.mul_f64(gap) + memory.mul_f64(WAITED_FOR);
         let descent = Duration::from_secs_f64(self.descent_traffic / ceilings.bytes);
         evaluation.mul_f64(EVALUATIONS) + descent
     }
