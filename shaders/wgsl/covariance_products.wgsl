@@ -1,4 +1,4 @@
-// Prelude: invocation.
+// Prelude: invocation, quad.
 //
 // Covariances of the fields of one group: sums of products, a tree over parts, pairs.
 //
@@ -9,7 +9,8 @@
 // Layouts, the map innermost:
 //   fields     [pixel][slot][re, im][map]
 //   weights    [pixel][mask]
-//   factors    [sum][x, y], y = 0xffffffff for a mean
+//   tiles      [tile][x, y, first sum, sums from one y to the next, xs, ys]: products of
+//              one or two neighbouring x with one or two y; y = 0xffffffff for a mean of x
 //   partials   [part][mask][sum][re, im][map]
 //   picks      [channel][first, step, sum, conjugated, x, y]
 //   destination [mask][channel][re, im][map]
@@ -26,12 +27,12 @@ struct CovarianceProductsSizes {
     chunk: u32,
     /// Parts.
     parts: u32,
-    /// Products of slots.
+    /// Products of slots, in tiles.
     products: u32,
     /// Means of slots: as many as slots, or none if nothing is centred.
     means: u32,
-    /// Maps of the batch, padding included.
-    maps: u32,
+    /// Fours of maps of the batch, padding included.
+    quads: u32,
     /// The group.
     group: u32,
     /// Channels of a group.
@@ -40,64 +41,103 @@ struct CovarianceProductsSizes {
     pairs: u32,
     /// All channels of the result.
     channels: u32,
+    /// Tiles of products, and means.
+    tiles: u32,
+    /// Nothing.
+    padding0: u32,
+    /// Nothing.
+    padding1: u32,
+    /// Nothing.
+    padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceProductsSizes;
 @group(0) @binding(1) var<storage, read> weights: array<real>;
-@group(0) @binding(2) var<storage, read> source: array<real>;
-@group(0) @binding(3) var<storage, read> factors: array<u32>;
+@group(0) @binding(2) var<storage, read> source: array<quad>;
+@group(0) @binding(3) var<storage, read> tiles: array<u32>;
 @group(0) @binding(4) var<storage, read> picks: array<u32>;
-@group(0) @binding(5) var<storage, read_write> partials: array<real>;
-@group(0) @binding(6) var<storage, read_write> destination: array<real>;
+@group(0) @binding(5) var<storage, read_write> partials: array<quad>;
+@group(0) @binding(6) var<storage, read_write> destination: array<quad>;
 
-// One sum of one part and mask: Σ w x y*, or Σ w x.
+fn field(at: u32) -> Complex {
+    return Complex(source[at], source[at + sizes.quads]);
+}
+
+// sum + x y*
+fn plus(sum: Complex, x: Complex, y: Complex) -> Complex {
+    let re = fma(x.im, y.im, fma(x.re, y.re, sum.re));
+    let im = fma(-x.re, y.im, fma(x.im, y.re, sum.im));
+    return Complex(re, im);
+}
+
+fn keep(sum: u32, part_and_mask: u32, maps: u32, value: Complex) {
+    let sums = sizes.products + sizes.means;
+    let at = 2u * (part_and_mask * sums + sum) * sizes.quads + maps;
+    partials[at] = value.re;
+    partials[at + sizes.quads] = value.im;
+}
+
+// One tile of sums of one part and mask: Σ w x y*, so that a field is loaded for two of
+// them; or Σ w x.
 @compute @workgroup_size(64)
 fn forward(invocation: Invocation) {
     let index = flat(invocation);
-    let sums = sizes.products + sizes.means;
-    let map = index % sizes.maps;
-    let which = (index / sizes.maps) % sums;
-    let mask = (index / (sizes.maps * sums)) % sizes.masks;
-    let part = index / (sizes.maps * sums * sizes.masks);
+    let maps = index % sizes.quads;
+    let tile = 6u * ((index / sizes.quads) % sizes.tiles);
+    let part_and_mask = index / (sizes.quads * sizes.tiles);
+    let mask = part_and_mask % sizes.masks;
+    let part = part_and_mask / sizes.masks;
     if part >= sizes.parts {
         return;
     }
-    let x = 2u * factors[2u * which] * sizes.maps + map;
-    let y_slot = factors[2u * which + 1u];
-    let stride = 2u * sizes.slots * sizes.maps;
+    let width = 2u * sizes.quads;
+    let stride = sizes.slots * width;
     let end = min((part + 1u) * sizes.chunk, sizes.pixels);
-    var re: real = 0.0;
-    var im: real = 0.0;
-    if y_slot == 0xffffffffu {
+    let x = tiles[tile] * width + maps;
+    let first = tiles[tile + 2u];
+    if tiles[tile + 1u] == 0xffffffffu {
+        var sum = Complex();
         for (var row = part * sizes.chunk; row < end; row++) {
-            let w = weights[row * sizes.masks + mask];
-            re = fma(w, source[row * stride + x], re);
-            im = fma(w, source[row * stride + x + sizes.maps], im);
+            let w = quad(weights[row * sizes.masks + mask]);
+            let z = field(row * stride + x);
+            sum = Complex(fma(w, z.re, sum.re), fma(w, z.im, sum.im));
         }
-    } else {
-        let y = 2u * y_slot * sizes.maps + map;
-        for (var row = part * sizes.chunk; row < end; row++) {
-            let w = weights[row * sizes.masks + mask];
-            let xr = source[row * stride + x];
-            let xi = source[row * stride + x + sizes.maps];
-            let yr = w * source[row * stride + y];
-            let yi = w * source[row * stride + y + sizes.maps];
-            re = fma(xr, yr, re);
-            re = fma(xi, yi, re);
-            im = fma(xi, yr, im);
-            im = fma(-xr, yi, im);
-        }
+        keep(first, part_and_mask, maps, sum);
+        return;
     }
-    let at = 2u * ((part * sizes.masks + mask) * sums + which) * sizes.maps + map;
-    partials[at] = re;
-    partials[at + sizes.maps] = im;
+    // Where there is no second one, the first is taken twice.
+    let y = tiles[tile + 1u] * width + maps;
+    let xs = tiles[tile + 4u] - 1u;
+    let ys = tiles[tile + 5u] - 1u;
+    var a = Complex();
+    var b = Complex();
+    var c = Complex();
+    var d = Complex();
+    for (var row = part * sizes.chunk; row < end; row++) {
+        let w = weights[row * sizes.masks + mask];
+        let x0 = field(row * stride + x);
+        let x1 = field(row * stride + x + xs * width);
+        let z0 = field(row * stride + y);
+        let z1 = field(row * stride + y + ys * width);
+        let y0 = Complex(w * z0.re, w * z0.im);
+        let y1 = Complex(w * z1.re, w * z1.im);
+        a = plus(a, x0, y0);
+        b = plus(b, x1, y0);
+        c = plus(c, x0, y1);
+        d = plus(d, x1, y1);
+    }
+    let next = first + ys * tiles[tile + 3u];
+    keep(first, part_and_mask, maps, a);
+    keep(first + xs, part_and_mask, maps, b);
+    keep(next, part_and_mask, maps, c);
+    keep(next + xs, part_and_mask, maps, d);
 }
 
 // The parts added pairwise into the first: neighbours, then pairs of those.
 @compute @workgroup_size(64)
 fn tree(invocation: Invocation) {
     let index = flat(invocation);
-    let block = 2u * sizes.masks * (sizes.products + sizes.means) * sizes.maps;
+    let block = 2u * sizes.masks * (sizes.products + sizes.means) * sizes.quads;
     if index >= block {
         return;
     }
@@ -114,41 +154,41 @@ fn finish(invocation: Invocation) {
     let index = flat(invocation);
     let sums = sizes.products + sizes.means;
     let all = sizes.picked + sizes.means;
-    let map = index % sizes.maps;
-    let which = (index / sizes.maps) % all;
-    let mask = index / (sizes.maps * all);
+    let maps = index % sizes.quads;
+    let which = (index / sizes.quads) % all;
+    let mask = index / (sizes.quads * all);
     if mask >= sizes.masks {
         return;
     }
-    let first = 2u * mask * sums * sizes.maps + map;
+    let first = 2u * mask * sums * sizes.quads + maps;
     var channel = 0u;
-    var re: real = 0.0;
-    var im: real = 0.0;
+    var re = quad();
+    var im = quad();
     if which >= sizes.picked {
         let slot = which - sizes.picked;
         channel = sizes.pairs + sizes.group * sizes.slots + slot;
-        let at = first + 2u * (sizes.products + slot) * sizes.maps;
+        let at = first + 2u * (sizes.products + slot) * sizes.quads;
         re = partials[at];
-        im = partials[at + sizes.maps];
+        im = partials[at + sizes.quads];
     } else {
         let pick = 6u * which;
         channel = picks[pick] + sizes.group * picks[pick + 1u];
-        let at = first + 2u * picks[pick + 2u] * sizes.maps;
+        let at = first + 2u * picks[pick + 2u] * sizes.quads;
         re = partials[at];
-        im = partials[at + sizes.maps];
+        im = partials[at + sizes.quads];
         if picks[pick + 3u] == 1u {
             im = -im;
         }
         if sizes.means > 0u {
-            let x = first + 2u * (sizes.products + picks[pick + 4u]) * sizes.maps;
-            let y = first + 2u * (sizes.products + picks[pick + 5u]) * sizes.maps;
+            let x = first + 2u * (sizes.products + picks[pick + 4u]) * sizes.quads;
+            let y = first + 2u * (sizes.products + picks[pick + 5u]) * sizes.quads;
             re = fma(-partials[x], partials[y], re);
-            re = fma(-partials[x + sizes.maps], partials[y + sizes.maps], re);
-            im = fma(-partials[x + sizes.maps], partials[y], im);
-            im = fma(partials[x], partials[y + sizes.maps], im);
+            re = fma(-partials[x + sizes.quads], partials[y + sizes.quads], re);
+            im = fma(-partials[x + sizes.quads], partials[y], im);
+            im = fma(partials[x], partials[y + sizes.quads], im);
         }
     }
-    let to = 2u * (mask * sizes.channels + channel) * sizes.maps + map;
+    let to = 2u * (mask * sizes.channels + channel) * sizes.quads + maps;
     destination[to] = re;
-    destination[to + sizes.maps] = im;
+    destination[to + sizes.quads] = im;
 }

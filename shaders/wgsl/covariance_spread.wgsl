@@ -1,4 +1,4 @@
-// Prelude: invocation.
+// Prelude: invocation, quad.
 //
 // Gradients of the fields of one group from the cotangent of their covariances.
 //
@@ -25,8 +25,8 @@ struct CovarianceSpreadSizes {
     masks: u32,
     /// Pairs of slots that are linked, both ways counted.
     links: u32,
-    /// Maps of the batch, padding included.
-    maps: u32,
+    /// Fours of maps of the batch, padding included.
+    quads: u32,
     /// The group.
     group: u32,
     /// Channels of all pairs, before the means.
@@ -45,108 +45,127 @@ struct CovarianceSpreadSizes {
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceSpreadSizes;
 @group(0) @binding(1) var<storage, read> weights: array<real>;
-@group(0) @binding(2) var<storage, read> source: array<real>;
+@group(0) @binding(2) var<storage, read> source: array<quad>;
 @group(0) @binding(3) var<storage, read> links: array<u32>;
 @group(0) @binding(4) var<storage, read> parts: array<u32>;
-@group(0) @binding(5) var<storage, read> cotangent: array<real>;
-@group(0) @binding(6) var<storage, read> means: array<real>;
-@group(0) @binding(7) var<storage, read_write> packed: array<real>;
-@group(0) @binding(8) var<storage, read_write> destination: array<real>;
+@group(0) @binding(5) var<storage, read> cotangent: array<quad>;
+@group(0) @binding(6) var<storage, read> means: array<quad>;
+@group(0) @binding(7) var<storage, read_write> packed: array<quad>;
+@group(0) @binding(8) var<storage, read_write> destination: array<quad>;
 
 // Where a link or, after the links, a slot stands in packed.
-fn place(mask: u32, which: u32, map: u32) -> u32 {
-    return 2u * (mask * (sizes.links + sizes.slots) + which) * sizes.maps + map;
+fn place(mask: u32, which: u32, maps: u32) -> u32 {
+    return 2u * (mask * (sizes.links + sizes.slots) + which) * sizes.quads + maps;
 }
 
 // The factor of every link: cotangents, some of them conjugated, added.
 @compute @workgroup_size(64)
 fn pack(invocation: Invocation) {
     let index = flat(invocation);
-    let map = index % sizes.maps;
-    let link = (index / sizes.maps) % sizes.links;
-    let mask = index / (sizes.maps * sizes.links);
+    let maps = index % sizes.quads;
+    let link = (index / sizes.quads) % sizes.links;
+    let mask = index / (sizes.quads * sizes.links);
     if mask >= sizes.masks {
         return;
     }
-    var re: real = 0.0;
-    var im: real = 0.0;
+    var re = quad();
+    var im = quad();
     for (var part = parts[link]; part < parts[link + 1u]; part++) {
         let at = sizes.links + 1u + 3u * part;
         let channel = parts[at] + sizes.group * parts[at + 1u];
-        let g = 2u * (mask * sizes.channels + channel) * sizes.maps + map;
+        let g = 2u * (mask * sizes.channels + channel) * sizes.quads + maps;
         re += cotangent[g];
         if parts[at + 2u] == 1u {
-            im -= cotangent[g + sizes.maps];
+            im -= cotangent[g + sizes.quads];
         } else {
-            im += cotangent[g + sizes.maps];
+            im += cotangent[g + sizes.quads];
         }
     }
-    let to = place(mask, link, map);
+    let to = place(mask, link, maps);
     packed[to] = re;
-    packed[to + sizes.maps] = im;
+    packed[to + sizes.quads] = im;
 }
 
 // The cotangent of every mean, less what centring takes off.
 @compute @workgroup_size(64)
 fn offset(invocation: Invocation) {
     let index = flat(invocation);
-    let map = index % sizes.maps;
-    let slot = (index / sizes.maps) % sizes.slots;
-    let mask = index / (sizes.maps * sizes.slots);
+    let maps = index % sizes.quads;
+    let slot = (index / sizes.quads) % sizes.slots;
+    let mask = index / (sizes.quads * sizes.slots);
     if mask >= sizes.masks {
         return;
     }
-    var re: real = 0.0;
-    var im: real = 0.0;
+    var re = quad();
+    var im = quad();
     if sizes.centred == 1u {
         let first = mask * sizes.channels + sizes.pairs + sizes.group * sizes.slots;
-        let own = 2u * (first + slot) * sizes.maps + map;
+        let own = 2u * (first + slot) * sizes.quads + maps;
         re = cotangent[own];
-        im = cotangent[own + sizes.maps];
+        im = cotangent[own + sizes.quads];
         for (var link = links[slot]; link < links[slot + 1u]; link++) {
-            let at = 2u * (first + links[sizes.slots + 1u + link]) * sizes.maps + map;
-            let f = place(mask, link, map);
+            let at = 2u * (first + links[sizes.slots + 1u + link]) * sizes.quads + maps;
+            let f = place(mask, link, maps);
             re = fma(-packed[f], means[at], re);
-            re = fma(packed[f + sizes.maps], means[at + sizes.maps], re);
-            im = fma(-packed[f], means[at + sizes.maps], im);
-            im = fma(-packed[f + sizes.maps], means[at], im);
+            re = fma(packed[f + sizes.quads], means[at + sizes.quads], re);
+            im = fma(-packed[f], means[at + sizes.quads], im);
+            im = fma(-packed[f + sizes.quads], means[at], im);
         }
     }
-    let to = place(mask, sizes.links + slot, map);
+    let to = place(mask, sizes.links + slot, maps);
     packed[to] = re;
-    packed[to + sizes.maps] = im;
+    packed[to + sizes.quads] = im;
 }
 
-// The gradient of every field: one complex number an invocation.
+// sum + f z, for the field z at a place.
+fn plus(sum: Complex, f: Complex, at: u32) -> Complex {
+    let zr = source[at];
+    let zi = source[at + sizes.quads];
+    let re = fma(-f.im, zi, fma(f.re, zr, sum.re));
+    let im = fma(f.im, zr, fma(f.re, zi, sum.im));
+    return Complex(re, im);
+}
+
+fn weighted(mask: u32, pixel: u32, z: Complex, sum: Complex) -> Complex {
+    let w = quad(weights[pixel * sizes.masks + mask]);
+    return Complex(fma(w, z.re, sum.re), fma(w, z.im, sum.im));
+}
+
+// The gradient of every field: one complex number of four maps at two neighbouring pixels
+// an invocation, so that factors are loaded for both.
 @compute @workgroup_size(64)
 fn pullback(invocation: Invocation) {
     let index = flat(invocation);
-    let map = index % sizes.maps;
-    let slot = (index / sizes.maps) % sizes.slots;
-    let pixel = index / (sizes.maps * sizes.slots);
+    let maps = index % sizes.quads;
+    let slot = (index / sizes.quads) % sizes.slots;
+    let pixel = 2u * (index / (sizes.quads * sizes.slots));
     if pixel >= sizes.pixels {
         return;
     }
-    var total = vec2<real>(0.0, 0.0);
+    // The last of an odd number is taken twice.
+    let next = min(pixel + 1u, sizes.pixels - 1u);
+    let width = 2u * sizes.quads;
+    let here = pixel * sizes.slots * width + maps;
+    let there = next * sizes.slots * width + maps;
+    var a = Complex();
+    var b = Complex();
     for (var mask = 0u; mask < sizes.masks; mask++) {
-        let start = place(mask, sizes.links + slot, map);
-        var re = packed[start];
-        var im = packed[start + sizes.maps];
+        let start = place(mask, sizes.links + slot, maps);
+        let offset = Complex(packed[start], packed[start + sizes.quads]);
+        var p = offset;
+        var q = offset;
         for (var link = links[slot]; link < links[slot + 1u]; link++) {
-            let at = 2u * (pixel * sizes.slots + links[sizes.slots + 1u + link]) * sizes.maps + map;
-            let zr = source[at];
-            let zi = source[at + sizes.maps];
-            let f = place(mask, link, map);
-            let fr = packed[f];
-            let fi = packed[f + sizes.maps];
-            re = fma(fr, zr, re);
-            re = fma(-fi, zi, re);
-            im = fma(fr, zi, im);
-            im = fma(fi, zr, im);
+            let source_slot = links[sizes.slots + 1u + link] * width;
+            let f = place(mask, link, maps);
+            let factor = Complex(packed[f], packed[f + sizes.quads]);
+            p = plus(p, factor, here + source_slot);
+            q = plus(q, factor, there + source_slot);
         }
-        total = fma(vec2(weights[pixel * sizes.masks + mask]), vec2(re, im), total);
+        a = weighted(mask, pixel, p, a);
+        b = weighted(mask, next, q, b);
     }
-    let to = 2u * (pixel * sizes.slots + slot) * sizes.maps + map;
-    destination[to] = total.x;
-    destination[to + sizes.maps] = total.y;
+    destination[here + slot * width] = a.re;
+    destination[here + slot * width + sizes.quads] = a.im;
+    destination[there + slot * width] = b.re;
+    destination[there + slot * width + sizes.quads] = b.im;
 }

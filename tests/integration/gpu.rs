@@ -16,6 +16,7 @@ mod profile;
 mod rounding;
 mod terms;
 mod twins;
+mod vectors;
 
 use skyscat_gpu::{Choice, Device, DeviceError};
 use std::sync::{Arc, OnceLock};

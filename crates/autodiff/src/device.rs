@@ -30,7 +30,7 @@ pub struct DeviceCall<'a> {
     pub pass: DevicePass,
     /// Shapes of the inputs for one map.
     pub inputs: &'a [Shape],
-    /// Maps, padding included.
+    /// Maps, padding included: a multiple of four.
     pub lanes: usize,
     /// Whether numbers are f64.
     pub double: bool,
@@ -40,6 +40,15 @@ impl DeviceCall<'_> {
     /// Numbers of an input, over all maps.
     pub fn numbers(&self, input: usize) -> usize {
         self.inputs[input].reals() * self.lanes
+    }
+
+    /// Fours of lanes, for kernels that take four maps at a time.
+    ///
+    /// # Panics
+    /// If the lanes are no multiple of four.
+    pub fn quads(&self) -> usize {
+        assert_eq!(self.lanes % 4, 0, "lanes are padded to fours");
+        self.lanes / 4
     }
 
     /// A table in the device's precision.

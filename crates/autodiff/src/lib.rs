@@ -33,7 +33,9 @@ mod term;
 pub use affine::Affine;
 pub use channels::Channels;
 #[cfg(feature = "gpu")]
-pub use gpu::{GpuError, GpuOperatorTime, GpuPairs, GpuPlan, GpuProgram, GpuVector, Maker, Seat};
+pub use gpu::{
+    GpuError, GpuKernelTime, GpuOperatorTime, GpuPairs, GpuPlan, GpuProgram, GpuVector, Maker, Seat,
+};
 pub use graph::{Graph, GraphError, Node, Shape};
 pub use kernel::{
     CpuKernel, Field, Forward, JointPullback, Keeps, Kernel, Operator, Precision, Pullback,

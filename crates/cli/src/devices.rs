@@ -83,8 +83,11 @@ mod with_gpu {
     use super::{Chosen, DevicesArgs, Ending};
     use crate::say;
     use anyhow::{Context, Result};
-    use skyscat::gpu::{Adapter, Choice, Device, adapters};
+    use skyscat::gpu::{Adapter, Choice, Device, DeviceError, Kind, adapters};
     use std::sync::Arc;
+
+    /// More than any card has.
+    const MOST_MEMORY: u64 = 1 << 42;
 
     /// Numbers of a copy that is measured: 64 MiB.
     const COPIED: usize = 16 << 20;
@@ -142,14 +145,29 @@ mod with_gpu {
         line("timestamps", if adapter.timestamps { "yes" } else { "no" }.to_owned());
         line("f64", if adapter.double { "yes" } else { "no" }.to_owned());
         if measure {
+            line("memory", memory(adapter));
             line("copies", bandwidth(adapter));
         }
     }
 
+    fn open(adapter: &Adapter) -> Result<Device, DeviceError> {
+        Device::open(&Choice::Named(adapter.name.clone()))
+    }
+
+    /// What the adapter gives; one that shares the processor's memory is not asked for all
+    /// of that.
+    fn memory(adapter: &Adapter) -> String {
+        if !matches!(adapter.kind, Kind::Discrete | Kind::Virtual) {
+            return "that of the processor".to_owned();
+        }
+        match open(adapter).and_then(|device| device.memory(MOST_MEMORY)) {
+            Ok(bytes) => format!("{} MiB free", bytes >> 20),
+            Err(error) => format!("not measured: {error}"),
+        }
+    }
+
     fn bandwidth(adapter: &Adapter) -> String {
-        let measured = Device::open(&Choice::Named(adapter.name.clone()))
-            .and_then(|device| device.copy_bandwidth(COPIED));
-        match measured {
+        match open(adapter).and_then(|device| device.copy_bandwidth(COPIED)) {
             Ok(rate) => format!("{:.1} GB/s, reading and writing counted", rate / 1e9),
             Err(error) => format!("not measured: {error}"),
         }

@@ -5,6 +5,10 @@
 
 use crate::{Bound, Device, DeviceError};
 
+/// Bytes of the largest and of the smallest buffer by which memory is measured.
+const LARGEST_ASKED: u64 = 1 << 30;
+const SMALLEST_ASKED: u64 = 1 << 24;
+
 /// A piece of a device's memory.
 #[derive(Clone, Debug)]
 pub struct Buffer {
@@ -92,6 +96,29 @@ impl Device {
         // What was given back is free once the device has looked.
         let _ = self.wait();
         fit
+    }
+
+    /// Bytes that the driver gives in buffers beside each other, to some MiB and at most
+    /// `most`, by asking for them; they are given back. No adapter tells its memory.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device fails.
+    pub fn memory(&self, most: u64) -> Result<u64, DeviceError> {
+        let mut size = self.adapter.allowed.buffer_bytes.min(LARGEST_ASKED).min(most);
+        let (mut held, mut given) = (Vec::new(), 0);
+        while size >= SMALLEST_ASKED.min(most) && size > 0 && given + size <= most {
+            match self.long("memory", (size / self.number_bytes() as u64) as usize) {
+                Ok(buffer) => {
+                    given += buffer.bytes();
+                    held.push(buffer);
+                }
+                Err(DeviceError::Memory { .. }) => size /= 2,
+                Err(error) => return Err(error),
+            }
+        }
+        held.iter().for_each(|buffer: &Buffer| buffer.inner.destroy());
+        self.wait()?;
+        Ok(given)
     }
 
     /// Memory that kernels read, filled with these numbers or indices as they are.

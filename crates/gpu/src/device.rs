@@ -116,20 +116,7 @@ impl Device {
         let mut limits = raw.limits();
         limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
         adapter.allowed.binding_bytes = limits.max_storage_buffer_binding_size;
-        let needs = [
-            ("storage buffers of a kernel", 8, adapter.allowed.storage_buffers),
-            ("invocations of a workgroup", WORKGROUP as u32, adapter.allowed.invocations),
-        ];
-        for (what, given, allowed) in needs {
-            if given > allowed {
-                return Err(DeviceError::Limit {
-                    adapter: adapter.name,
-                    what: what.to_owned(),
-                    given: given.into(),
-                    allowed: allowed.into(),
-                });
-            }
-        }
+        sufficient(&adapter)?;
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY;
         wanted.set(wgpu::Features::SHADER_F64, double);
         let settings = wgpu::DeviceDescriptor {
@@ -334,6 +321,23 @@ impl Device {
     }
 }
 
+/// Whether an adapter allows what every kernel needs.
+fn sufficient(adapter: &Adapter) -> Result<(), DeviceError> {
+    let needs = [
+        ("storage buffers of a kernel", 8, adapter.allowed.storage_buffers),
+        ("invocations of a workgroup", WORKGROUP as u32, adapter.allowed.invocations),
+    ];
+    match needs.into_iter().find(|(_, given, allowed)| given > allowed) {
+        None => Ok(()),
+        Some((what, given, allowed)) => Err(DeviceError::Limit {
+            adapter: adapter.name.clone(),
+            what: what.to_owned(),
+            given: given.into(),
+            allowed: allowed.into(),
+        }),
+    }
+}
+
 fn resource<'a>(bound: &Bound<'a>) -> wgpu::BindingResource<'a> {
     let (first, count) = bound.range.unwrap_or((0, bound.buffer.numbers));
     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -348,5 +352,38 @@ fn note(known: &Mutex<Option<Fault>>, fault: Fault) {
     let mut known = known.lock().expect("no holder panics");
     if known.as_ref().is_none_or(|known| fault.lost && !known.lost) {
         *known = Some(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Allowed, Kind};
+
+    #[test]
+    fn an_adapter_without_the_needed_limits_is_refused_with_them() {
+        let adapter = |storage_buffers, invocations| Adapter {
+            name: "small".to_owned(),
+            backend: "Vulkan".to_owned(),
+            driver: String::new(),
+            kind: Kind::Discrete,
+            allowed: Allowed {
+                buffer_bytes: 1 << 28,
+                binding_bytes: 1 << 27,
+                storage_buffers,
+                workgroups: 65_535,
+                invocations,
+            },
+            timestamps: false,
+            double: false,
+        };
+        assert_eq!(sufficient(&adapter(8, 64)), Ok(()));
+        for (buffers, invocations, given, allowed) in [(7, 64, 8, 7), (8, 63, 64, 63)] {
+            let error = sufficient(&adapter(buffers, invocations)).unwrap_err();
+            let DeviceError::Limit { given: needed, allowed: has, .. } = error else {
+                panic!("{error}")
+            };
+            assert_eq!((needed, has), (given, allowed));
+        }
     }
 }

@@ -61,6 +61,19 @@ fn what_does_not_fit_is_refused_and_never_cut() {
 }
 
 #[test]
+fn memory_that_is_asked_for_is_given_back() {
+    let Some(device) = device("memory") else { return };
+    // Sixteen times as much as is asked for at once, if it were not given back.
+    for _ in 0..16 {
+        for most in [1 << 20, 100 << 20] {
+            let given = device.memory(most).unwrap();
+            assert!(given <= most && given > most / 2, "{given} of {most}");
+        }
+    }
+    assert_eq!(device.memory(0), Ok(0));
+}
+
+#[test]
 fn a_missing_adapter_is_a_typed_error_that_lists_what_there_is() {
     let error = Device::open(&Choice::Named("no such card".to_owned())).unwrap_err();
     let names: Vec<String> = adapters().into_iter().map(|a| a.name).collect();

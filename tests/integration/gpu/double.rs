@@ -1,6 +1,6 @@
 //! The same kernels in f64, where a device has it: their logic, free of f32's rounding.
 
-use super::loss::{ID, emulator, start};
+use super::loss::{GRADIENT, ID, LOSS, emulator, start};
 use super::rounding::{Bounded, Bounds};
 use super::twins::{compare, known};
 use super::{choice, device};
@@ -42,7 +42,7 @@ fn the_whole_loss_in_f64_is_that_of_the_cpu() {
         [(on_device - value).abs() / value, worst / peak]
     };
     // What `loss.rs` asks of f32.
-    let allowed = [1e-5, 1e-4].map(|bound| bound * FINER);
+    let allowed = [LOSS, GRADIENT].map(|bound| bound * FINER);
     let [loss, gradient] = off(&double);
     assert!(loss <= allowed[0] && gradient <= allowed[1], "loss {loss:e}, gradient {gradient:e}");
     say(&format!("in f64 the loss is off by {loss:.1e}, the gradient by {gradient:.1e}"));

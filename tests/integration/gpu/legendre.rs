@@ -58,7 +58,8 @@ fn errors(twin: &Twin, found: &Results) -> [f64; 2] {
     [worst(&mut forward.into_iter()), worst(&mut { pullback })]
 }
 
-/// 10⁻⁶ of what a sum is before it cancels, in units of u: what is asked of λ.
+/// 10⁻⁶ of what a sum is before it cancels, in units of u: a requirement, which the loss
+/// passes on to λ. The bound that follows from the kernel's text is tested at Nside 8.
 const ASKED: f64 = 16.8;
 
 #[test]

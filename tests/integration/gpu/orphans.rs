@@ -1,9 +1,11 @@
 //! No operator without a GPU kernel, no WGSL file without a twin and a caller.
 
-use super::device;
+use super::twins::known;
+use super::{device, terms, vectors};
 use skyscat_autodiff::{
     Channels, CpuKernel, GpuError, GpuProgram, Graph, GraphError, Keeps, Operator, Purpose, Shape,
 };
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,6 +68,16 @@ fn every_wgsl_file_has_a_caller_and_a_twin() {
         let twin = root().join(twin.unwrap_or_else(|| panic!("{} names no file", kernel.name)));
         assert!(twin.is_file(), "{}: {} is missing", kernel.name, twin.display());
     }
+}
+
+#[test]
+fn every_kernel_is_compared_with_f64() {
+    let operators = known().iter().flat_map(|(_, twins)| twins);
+    let run = operators.flat_map(|(_, bounds)| bounds.reads.keys()).map(|(kernel, _)| *kernel);
+    let others = terms::KERNELS.iter().chain(vectors::KERNELS).copied();
+    let compared: BTreeSet<&str> = run.chain(others).collect();
+    let all: BTreeSet<&str> = skyscat_shaders::KERNELS.iter().map(|kernel| kernel.name).collect();
+    assert_eq!(compared, all);
 }
 
 /// An operator that runs on the CPU alone.

@@ -26,6 +26,22 @@ pub(super) struct Task<'a> {
     pub(super) work: DeviceWork<'a>,
 }
 
+impl Task<'_> {
+    fn runs(&self) -> impl Iterator<Item = Marked> {
+        let runs = self.work.runs.iter();
+        runs.map(|run| Marked { step: self.step, kernel: run.kernel, entry: run.entry })
+    }
+}
+
+/// What a mark of a recording stands for: one run of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marked {
+    /// Step of the plan.
+    pub(super) step: usize,
+    pub(super) kernel: &'static str,
+    pub(super) entry: &'static str,
+}
+
 pub(super) fn compile(
     graphs: &[Arc<Graph>],
     maps: usize,
@@ -58,7 +74,8 @@ pub(super) fn compile(
             (Some(terms), Some(buffers))
         }
     };
-    let recorded = binder.record(&tasks, terms.as_ref().zip(values.as_ref()))?;
+    let mut recorded = binder.record(&tasks, terms.as_ref().zip(values.as_ref()))?;
+    recorded.runs = tasks.iter().flat_map(Task::runs).collect();
     drop((binder, tasks));
     let values = values.map(|v| v.values);
     GpuProgram::assemble((graph, plan, device, lanes), (parts, scratch), values, recorded)
@@ -134,6 +151,8 @@ pub(super) struct Recorded {
     pub(super) forward: Recording,
     pub(super) terms: Recording,
     pub(super) backward: Recording,
+    /// For each mark of these.
+    pub(super) runs: Vec<Marked>,
 }
 
 /// Finds the buffer of every binding.
@@ -256,8 +275,8 @@ impl<'a> Binder<'a> {
                 Step::Forward(_) | Step::Terms => {}
             }
             if let Some(task) = tasks.next_if(|task| task.step == step) {
-                into.mark(step);
                 for (at, run) in task.work.runs.iter().enumerate() {
+                    into.mark(task.first + at);
                     self.run(part, task, (run, task.first + at), into)?;
                 }
             }

@@ -16,7 +16,7 @@ mod vector;
 pub use error::GpuError;
 pub use history::GpuPairs;
 pub use memory::GpuPlan;
-pub use profile::GpuOperatorTime;
+pub use profile::{GpuKernelTime, GpuOperatorTime};
 pub use seat::{Maker, Seat};
 pub use twins::{Results, Twin, twins};
 pub use vector::GpuVector;
@@ -155,7 +155,7 @@ impl GpuProgram {
 
     /// Commands of one evaluation.
     pub fn commands(&self) -> usize {
-        let Recorded { forward, terms, backward } = &self.recorded;
+        let Recorded { forward, terms, backward, .. } = &self.recorded;
         forward.len() + terms.len() + backward.len()
     }
 
@@ -259,7 +259,7 @@ impl GpuProgram {
             copy.copy((&part.gradient, 0), (&staging, at * own), own);
         }
         self.load(x);
-        let Recorded { forward, terms, backward } = &self.recorded;
+        let Recorded { forward, terms, backward, .. } = &self.recorded;
         self.device.submit_all([forward, terms, backward, &self.fetch, &copy]);
         let mut padded = vec![0.0; numbers];
         self.device.read(&staging, &mut padded)?;
@@ -309,7 +309,7 @@ impl GpuProgram {
         for (line, step) in lines {
             self.slopes.set(&self.device, line.group, *step);
         }
-        let Recorded { forward, terms, backward } = &self.recorded;
+        let Recorded { forward, terms, backward, .. } = &self.recorded;
         let before = lines.iter().map(|(line, _)| &line.before);
         let after = lines.iter().map(|(line, _)| &line.after);
         let middle = [forward, terms, backward].into_iter();

@@ -7,15 +7,56 @@ use skyscat::io::read_npy;
 const LINE: &str = "emulate --input in.npy --count 3 --seed 3 --batch 3 --steps 3";
 
 #[test]
-fn every_adapter_is_listed() {
-    let said = Bench::new().good("devices --no-measure");
+fn every_adapter_is_listed_with_limits_memory_and_copies() {
+    let bench = Bench::new();
+    let said = bench.good("devices");
     let list = adapters();
     if list.is_empty() {
         assert!(said.stdout.contains("no GPU was found"), "{}", said.stdout);
     }
-    for adapter in list {
+    for adapter in &list {
         assert!(said.stdout.contains(&adapter.name), "{}", said.stdout);
     }
+    let values = |text: &str, name: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        lines.map(|rest| rest.trim().to_owned()).collect()
+    };
+    for name in ["largest buffer", "seen by a kernel", "buffers a kernel", "memory", "copies"] {
+        assert_eq!(values(&said.stdout, name).len(), list.len(), "{name}: {}", said.stdout);
+    }
+    for rate in values(&said.stdout, "copies") {
+        let number: f64 = rate.split(' ').next().unwrap().parse().expect("it was measured");
+        assert!(number > 0.1, "{rate}");
+    }
+    let said = bench.good("devices --no-measure");
+    assert_eq!(values(&said.stdout, "copies").len(), 0, "{}", said.stdout);
+}
+
+/// Runs a line where the Vulkan loader knows no driver.
+#[cfg(target_os = "linux")]
+fn without_drivers(bench: &Bench, line: &str) -> crate::Said {
+    let mut command = bench.command(line);
+    let nowhere = bench.path("no-driver.json");
+    command.env("VK_DRIVER_FILES", &nowhere).env("VK_ICD_FILENAMES", &nowhere);
+    command.output().unwrap().into()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_an_adapter_a_sentence_says_so_and_the_cpu_runs() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let said = without_drivers(&bench, "devices");
+    assert!(said.stdout.contains("no GPU was found: no driver"), "{}", said.stdout);
+    let line = format!("{LINE} --precision f32 --output a.npy --device auto");
+    let said = without_drivers(&bench, &line);
+    let words = "device: the CPU (no hardware GPU was found; see skyscat devices)";
+    assert!(said.code == Some(0) && said.stderr.contains(words), "{}", said.stderr);
+    let said = without_drivers(&bench, &format!("{LINE} --output b.npy --device gpu"));
+    for words in ["--device gpu", "no adapter", "install a driver", "run on the CPU"] {
+        assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
+    }
+    assert!(said.code.is_some_and(|code| code != 0) && !bench.path("b.npy").exists());
 }
 
 #[test]

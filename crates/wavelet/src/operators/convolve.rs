@@ -57,7 +57,7 @@ impl Operator for Convolve {
             ("pixels", x.rows),
             ("channels", x.channels),
             ("orientations", stencil.orientations),
-            ("maps", call.lanes),
+            ("quads", call.quads()),
         ];
         let (pattern, entries, results) = match call.is_forward() {
             true => (&stencil.forward, Binding::Unused, stencil.orientations),
@@ -71,7 +71,7 @@ impl Operator for Convolve {
             from,
             to,
         ];
-        let invocations = call.numbers(0) * results;
+        let invocations = x.reals() * results * call.quads();
         Some(DeviceWork::one(Run::new(("convolve", call.entry()), &sizes, bindings, invocations)))
     }
 }

@@ -21,6 +21,31 @@ pub(crate) struct Machine<'a> {
     pub(crate) exact_tables: bool,
     pub(crate) rounding: Rounding,
     pub(crate) reads: Reads,
+    /// Numbers of an element of each buffer.
+    pub(crate) widths: Vec<usize>,
+}
+
+/// Numbers of an element of each buffer that a module binds.
+pub(crate) fn widths(module: &Module) -> Vec<usize> {
+    let mut found: Vec<(u32, usize)> = Vec::new();
+    for (_, variable) in module.global_variables.iter() {
+        let (Some(place), TypeInner::Array { base, .. }) =
+            (&variable.binding, &module.types[variable.ty].inner)
+        else {
+            continue;
+        };
+        found.push((place.binding, lanes(&module.types[*base].inner)));
+    }
+    found.sort_unstable();
+    found.into_iter().map(|(_, width)| width).collect()
+}
+
+/// Numbers of a vector; 1 for one that is none.
+fn lanes(inner: &TypeInner) -> usize {
+    match inner {
+        TypeInner::Vector { size, .. } => *size as usize,
+        _ => 1,
+    }
 }
 
 /// What a run has looked at.
@@ -116,9 +141,8 @@ impl<'a> Machine<'a> {
                         components.iter().map(|c| frame.value(*c).clone()).collect();
                     Value::compose(&parts)
                 }
-                Expression::Splat { value, .. } if constant(function, &[*value]) => {
-                    let part = frame.value(*value).real().clone();
-                    Value::Pair([part.clone(), part])
+                Expression::Splat { value, size } if constant(function, &[*value]) => {
+                    frame.value(*value).splat(*size as usize)
                 }
                 _ => continue,
             };
@@ -151,8 +175,11 @@ impl<'a> Machine<'a> {
                 Value::Bool(false)
             }
             TypeInner::Scalar(_) => Value::Uint(0),
-            TypeInner::Vector { scalar, .. } if scalar.kind == naga::ScalarKind::Float => {
-                Value::Pair([zero.clone(), zero])
+            TypeInner::Vector { scalar, size } if scalar.kind == naga::ScalarKind::Float => {
+                Value::Vector(vec![zero; *size as usize])
+            }
+            TypeInner::Struct { members, .. } => {
+                Value::Array(members.iter().map(|member| self.zero(member.ty)).collect())
             }
             TypeInner::Vector { .. } => Value::Uints([0; 3]),
             TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } => {
@@ -224,7 +251,7 @@ impl<'a> Machine<'a> {
         let [first, second] = place.path.map(|i| i as usize);
         match (place.root, place.depth) {
             (Root::Storage(at), 1) => {
-                self.memory[at].write(first, value.real(), self.rounding.undecided);
+                self.memory[at].write(first, &value, self.rounding.undecided);
             }
             (Root::Local(at), 0) => frame.locals[at] = value,
             (Root::Local(at), 1) => frame.locals[at].set(first, value),
@@ -243,9 +270,11 @@ impl<'a> Machine<'a> {
                 self.reads.sizes.insert(first);
                 Value::Uint(self.sizes[first] as u32)
             }
-            (Root::Storage(at), 1) => {
+            (Root::Storage(at), 1 | 2) => {
                 self.reads.bindings.insert(at);
-                self.memory[at].read(first, self.exact_tables, &mut self.rounding)
+                let element = (first, self.widths[at]);
+                let value = self.memory[at].read(element, self.exact_tables, &mut self.rounding);
+                if place.depth == 2 { value.at(second) } else { value }
             }
             (Root::Local(at), 0) => frame.locals[at].clone(),
             (Root::Local(at), 1) => frame.locals[at].at(first),
@@ -269,13 +298,18 @@ impl<'a> Machine<'a> {
                 access(frame.value(*base), index)
             }
             Expression::AccessIndex { base, index } => access(frame.value(*base), *index),
-            Expression::Compose { components, .. } => {
+            Expression::Compose { ty, components } => {
                 let parts: Vec<_> = components.iter().map(|c| frame.value(*c).clone()).collect();
-                Value::compose(&parts)
+                match self.module.types[*ty].inner {
+                    TypeInner::Struct { .. } => Value::Array(parts),
+                    _ => Value::compose(&parts),
+                }
             }
-            Expression::Splat { value, .. } => {
-                let part = frame.value(*value).real().clone();
-                Value::Pair([part.clone(), part])
+            Expression::Splat { value, size } => frame.value(*value).splat(*size as usize),
+            Expression::Swizzle { size, vector, pattern } => {
+                let from = frame.value(*vector);
+                let parts = pattern[..*size as usize].iter().map(|&at| from.at(at as usize));
+                Value::compose(&parts.collect::<Vec<_>>())
             }
             Expression::Unary { op: UnaryOperator::Negate, expr } => {
                 frame.value(*expr).map(N::negated)
@@ -387,7 +421,11 @@ fn math<N: Number>(
     let second = || b.expect("a second argument");
     match fun {
         MathFunction::Min => Value::Uint(a.uint().min(second().uint())),
-        MathFunction::Max => Value::Uint(a.uint().max(second().uint())),
+        MathFunction::Max => match (a, second()) {
+            (Value::Uint(a), Value::Uint(b)) => Value::Uint(*a.max(b)),
+            // Which of two is larger may be in doubt, but not by more than their errors.
+            (a, b) => a.zip(b, N::larger),
+        },
         MathFunction::Abs => a.map(N::magnitude),
         MathFunction::Sign => a.map(N::sign),
         MathFunction::Sqrt => a.map(|x| x.root(rounding)),
@@ -397,7 +435,8 @@ fn math<N: Number>(
         }
         MathFunction::Length => {
             let square = a.zip(a, |x, y| x.multiply(y, rounding));
-            let Value::Pair([x, y]) = &square else { panic!("length of a vector") };
+            let Value::Vector(squares) = &square else { panic!("length of a vector") };
+            let [x, y] = &squares[..] else { panic!("length of a pair") };
             Value::Real(x.add(y, rounding).root(rounding))
         }
         _ => panic!("{fun:?} is not known"),

@@ -5,15 +5,15 @@ mod interpreter;
 mod number;
 mod value;
 
-use interpreter::Machine;
 pub(crate) use interpreter::Reads;
+use interpreter::{Machine, widths};
 use naga::Module;
 use number::{Affine, Rounding, Running};
 use skyscat_autodiff::check::Twin;
 use skyscat_autodiff::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
-use value::Memory;
+pub(crate) use value::Memory;
 
 /// Centres and bounds of errors.
 pub(crate) type Bounded = Vec<(f64, f64)>;
@@ -39,11 +39,14 @@ pub(crate) enum Tables {
 
 /// Interprets all that an operator does on a device, f32.
 pub(crate) fn bounds(twin: &Twin, tables: Tables) -> Bounds {
+    let lanes = twin.maps.next_multiple_of(4);
+    let field = |x: &[f32]| field(x, twin.maps, lanes);
+    let zeros = |x: &[f32]| Memory::Field(vec![(0.0, 0.0); x.len() / twin.maps * lanes]);
     let mut state = State {
         inputs: twin.inputs.iter().map(|x| field(x)).collect(),
-        output: Memory::Field(vec![(0.0, 0.0); twin.cotangent.len()]),
+        output: zeros(&twin.cotangent),
         cotangent: field(&twin.cotangent),
-        gradients: twin.inputs.iter().map(|x| Memory::Field(vec![(0.0, 0.0); x.len()])).collect(),
+        gradients: twin.inputs.iter().map(|x| zeros(x)).collect(),
         tables,
         reads: BTreeMap::new(),
     };
@@ -53,12 +56,12 @@ pub(crate) fn bounds(twin: &Twin, tables: Tables) -> Bounds {
         false => passes.extend((0..twin.inputs.len()).map(|which| DevicePass::Pullback { which })),
     }
     for pass in passes {
-        let call = DeviceCall { pass, inputs: &twin.shapes, lanes: twin.maps, double: false };
+        let call = DeviceCall { pass, inputs: &twin.shapes, lanes, double: false };
         state.work(&twin.operator.gpu(&call).expect("every operator has a kernel"));
     }
-    let open = |memory: Memory| match memory {
-        Memory::Field(field) => field,
-        _ => unreachable!("results are fields"),
+    let open = |memory: Memory| -> Bounded {
+        let Memory::Field(field) = memory else { unreachable!("results are fields") };
+        field.chunks_exact(lanes).flat_map(|row| row[..twin.maps].to_vec()).collect()
     };
     Bounds {
         output: open(state.output),
@@ -67,8 +70,13 @@ pub(crate) fn bounds(twin: &Twin, tables: Tables) -> Bounds {
     }
 }
 
-fn field(x: &[f32]) -> Memory {
-    Memory::Field(x.iter().map(|&x| (f64::from(x), 0.0)).collect())
+/// Numbers of some maps, padded.
+fn field(x: &[f32], maps: usize, lanes: usize) -> Memory {
+    let padding = std::iter::repeat_n((0.0, 0.0), lanes - maps);
+    let row = |row: &[f32]| -> Bounded {
+        row.iter().map(|&x| (f64::from(x), 0.0)).chain(padding.clone()).collect()
+    };
+    Memory::Field(x.chunks_exact(maps).flat_map(row).collect())
 }
 
 struct State {
@@ -119,6 +127,11 @@ impl State {
     }
 }
 
+/// What one run of a kernel leaves in these buffers, the bindings after its uniform.
+pub(crate) fn interpreted(run: &Run<'_>, memory: Vec<Memory>) -> Vec<Memory> {
+    interpret(run, memory, Tables::Rounded).0
+}
+
 fn interpret(run: &Run<'_>, memory: Vec<Memory>, tables: Tables) -> (Vec<Memory>, Reads) {
     let module = module(run.kernel);
     let mut machine = Machine {
@@ -128,6 +141,7 @@ fn interpret(run: &Run<'_>, memory: Vec<Memory>, tables: Tables) -> (Vec<Memory>
         exact_tables: tables == Tables::Exact,
         rounding: Rounding::SINGLE,
         reads: Reads::default(),
+        widths: widths(&module),
     };
     match RECURRENCES.contains(&run.kernel) {
         true => machine.run::<Affine>(run.entry, run.invocations),

@@ -117,6 +117,12 @@ pub(crate) trait Number: Clone {
         if self.centre() < 0.0 { self.negated() } else { self.clone() }
     }
 
+    /// The larger of two: |max(â, b̂) − max(a, b)| is at most the larger error.
+    fn larger(&self, other: &Self) -> Self {
+        let centre = self.centre().max(other.centre());
+        Self::new(centre, self.error().max(other.error()))
+    }
+
     fn sign(&self) -> Self {
         let c = self.centre();
         let sign = if c == 0.0 { 0.0 } else { c.signum() };

@@ -11,8 +11,9 @@ pub(crate) enum Value<N> {
     Real(N),
     /// A vector of two or three counts.
     Uints([u32; 3]),
-    /// A vector of two numbers.
-    Pair([N; 2]),
+    /// A vector of two to four numbers.
+    Vector(Vec<N>),
+    /// The elements of an array, or the members of a struct.
     Array(Vec<Value<N>>),
     Place(Place),
 }
@@ -43,7 +44,7 @@ impl<N: Number> Value<N> {
     pub(crate) fn at(&self, index: usize) -> Self {
         match self {
             Value::Uints(n) => Value::Uint(n[index]),
-            Value::Pair(x) => Value::Real(x[index].clone()),
+            Value::Vector(x) => Value::Real(x[index].clone()),
             Value::Array(list) => list[index].clone(),
             _ => panic!("only vectors and arrays have components"),
         }
@@ -51,7 +52,7 @@ impl<N: Number> Value<N> {
 
     pub(crate) fn set(&mut self, index: usize, part: Self) {
         match (self, part) {
-            (Value::Pair(x), Value::Real(part)) => x[index] = part,
+            (Value::Vector(x), Value::Real(part)) => x[index] = part,
             (Value::Array(list), part) => list[index] = part,
             _ => panic!("no such component"),
         }
@@ -60,18 +61,22 @@ impl<N: Number> Value<N> {
     /// A vector of its components.
     pub(crate) fn compose(parts: &[Self]) -> Self {
         match parts {
-            [Value::Real(a), Value::Real(b)] => Value::Pair([a.clone(), b.clone()]),
             [Value::Uint(a), Value::Uint(b)] => Value::Uints([*a, *b, 0]),
             [Value::Uint(a), Value::Uint(b), Value::Uint(c)] => Value::Uints([*a, *b, *c]),
-            _ => panic!("vectors have two numbers, or two or three counts"),
+            _ => Value::Vector(parts.iter().map(|part| part.real().clone()).collect()),
         }
+    }
+
+    /// A vector of so many times this number.
+    pub(crate) fn splat(&self, size: usize) -> Self {
+        Value::Vector(vec![self.real().clone(); size])
     }
 
     /// Applies to numbers, or to vectors component by component.
     pub(crate) fn map(&self, mut f: impl FnMut(&N) -> N) -> Self {
         match self {
             Value::Real(a) => Value::Real(f(a)),
-            Value::Pair([a, b]) => Value::Pair([f(a), f(b)]),
+            Value::Vector(x) => Value::Vector(x.iter().map(f).collect()),
             _ => panic!("numbers are expected"),
         }
     }
@@ -80,9 +85,15 @@ impl<N: Number> Value<N> {
     pub(crate) fn zip(&self, other: &Self, mut f: impl FnMut(&N, &N) -> N) -> Self {
         match (self, other) {
             (Value::Real(a), Value::Real(b)) => Value::Real(f(a, b)),
-            (Value::Pair([a, b]), Value::Pair([c, d])) => Value::Pair([f(a, c), f(b, d)]),
-            (Value::Real(a), Value::Pair([c, d])) => Value::Pair([f(a, c), f(a, d)]),
-            (Value::Pair([a, b]), Value::Real(c)) => Value::Pair([f(a, c), f(b, c)]),
+            (Value::Vector(x), Value::Vector(y)) => {
+                Value::Vector(x.iter().zip(y).map(|(a, b)| f(a, b)).collect())
+            }
+            (Value::Real(a), Value::Vector(y)) => {
+                Value::Vector(y.iter().map(|b| f(a, b)).collect())
+            }
+            (Value::Vector(x), Value::Real(b)) => {
+                Value::Vector(x.iter().map(|a| f(a, b)).collect())
+            }
             _ => panic!("numbers are expected"),
         }
     }
@@ -133,24 +144,38 @@ pub(crate) enum Memory {
 }
 
 impl Memory {
+    /// An element of a buffer: one number, or a vector of them.
     pub(crate) fn read<N: Number>(
         &self,
-        at: usize,
+        (at, width): (usize, usize),
         exact: bool,
         rounding: &mut Rounding,
     ) -> Value<N> {
-        match self {
-            Memory::Field(field) => Value::Real(N::new(field[at].0, field[at].1)),
-            Memory::Numbers(table) => Value::Real(entry(f64::from(table[at]), exact, rounding)),
-            Memory::Indices(table) => Value::Uint(table[at]),
-            Memory::Unused => panic!("a kernel reads a binding that is not used"),
+        let mut number = |at: usize| match self {
+            Memory::Field(field) => N::new(field[at].0, field[at].1),
+            Memory::Numbers(table) => entry(f64::from(table[at]), exact, rounding),
+            _ => panic!("a kernel reads numbers where there are none"),
+        };
+        match (self, width) {
+            (Memory::Indices(table), 1) => Value::Uint(table[at]),
+            (_, 1) => Value::Real(number(at)),
+            _ => Value::Vector((at * width..(at + 1) * width).map(number).collect()),
         }
     }
 
-    pub(crate) fn write<N: Number>(&mut self, at: usize, value: &N, undecided: bool) {
+    pub(crate) fn write<N: Number>(&mut self, at: usize, value: &Value<N>, undecided: bool) {
         let Memory::Field(field) = self else { panic!("a kernel writes to a table") };
-        let error = if undecided { f64::INFINITY } else { value.error() };
-        field[at] = (value.centre(), error);
+        let one = |value: &N| {
+            let error = if undecided { f64::INFINITY } else { value.error() };
+            (value.centre(), error)
+        };
+        match value {
+            Value::Vector(list) => {
+                let to = &mut field[at * list.len()..][..list.len()];
+                to.iter_mut().zip(list).for_each(|(to, value)| *to = one(value));
+            }
+            value => field[at] = one(value.real()),
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl Covariance {
 
 /// The layout as a GPU reads it; the same for every group.
 struct Tables {
-    factors: Vec<u32>,
+    /// Six words a tile, as `covariance_products.wgsl` has them.
+    tiles: Vec<u32>,
     picks: Vec<u32>,
     links: Vec<u32>,
     link_count: usize,
@@ -59,13 +60,18 @@ struct Tables {
 impl Tables {
     fn new(op: &Covariance) -> Self {
         let layout = &op.layout;
-        let mut factors = Vec::new();
-        for tile in &layout.tiles {
-            for (y, x) in (0..tile.ny).flat_map(|j| (0..tile.nx).map(move |i| (j, i))) {
-                factors.extend([(tile.x + x) as u32, (tile.y + y) as u32]);
-            }
-        }
-        factors.extend((0..op.means()).flat_map(|slot| [slot as u32, NONE]));
+        let products = layout.tiles.iter().flat_map(|&tile| {
+            // Those of a GPU are at most two wide.
+            (0..tile.nx).step_by(2).map(move |i| {
+                let xs = (tile.nx - i).min(2);
+                [tile.x + i, tile.y, tile.first + i, tile.nx, xs, tile.ny].map(|n| n as u32)
+            })
+        });
+        let means = (0..op.means()).map(|slot| {
+            let [slot, sum] = [slot, layout.products + slot].map(|n| n as u32);
+            [slot, NONE, sum, 0, 1, 1]
+        });
+        let tiles = products.chain(means).flatten().collect();
         let channels = layout.pairs.iter().flat_map(|pair| {
             let pair = *pair;
             (0..pair.len()).map(move |c| {
@@ -78,7 +84,7 @@ impl Tables {
         });
         let picks = picks.collect();
         let (links, parts, link_count) = links(op);
-        Self { factors, picks, links, link_count, parts }
+        Self { tiles, picks, links, link_count, parts }
     }
 }
 
@@ -164,13 +170,18 @@ impl<'a> Place<'a, '_> {
             ("group", self.group),
             ("slots", self.op.layout.slots),
             ("slot", slot),
-            ("maps", self.call.lanes),
-            ("turned", usize::from(turn.is_some())),
-            ("padding", 0),
+            ("quads", self.call.quads()),
+            ("padding0", 0),
+            ("padding1", 0),
         ];
+        let entry = match (turn, entry) {
+            (Some(_), "forward") => "forward_turned",
+            (Some(_), "pullback") => "pullback_turned",
+            _ => entry,
+        };
         let table = match (modulus, entry) {
             (None, _) => [Unused, Unused, Unused, Unused],
-            (_, "forward") => [
+            (_, "forward" | "forward_turned") => [
                 Binding::indices(&stencil.forward.offsets),
                 Binding::indices(&stencil.forward.columns),
                 Unused,
@@ -189,7 +200,7 @@ impl<'a> Place<'a, '_> {
         };
         let bindings = table.into_iter().chain(turns).chain([from, to]).collect();
         let channels = if modulus.is_some() { self.op.groups() } else { 2 };
-        let invocations = stencil.rows() * channels * self.call.lanes;
+        let invocations = stencil.rows() * channels * self.call.quads();
         Run::new(("covariance_second", entry), &sizes, bindings, invocations)
     }
 
@@ -198,7 +209,7 @@ impl<'a> Place<'a, '_> {
         let op = self.op;
         let (chunk, parts) = op.parts();
         let (masks, sums) = (op.masks.masks, op.layout.products + op.means());
-        let picked = op.layout.picks.len();
+        let (picked, tile_count) = (op.layout.picks.len(), tables.tiles.len() / 6);
         let sizes = [
             ("pixels", op.stencil.rows()),
             ("slots", op.layout.slots),
@@ -207,21 +218,25 @@ impl<'a> Place<'a, '_> {
             ("parts", parts),
             ("products", op.layout.products),
             ("means", op.means()),
-            ("maps", self.call.lanes),
+            ("quads", self.call.quads()),
             ("group", self.group),
             ("picked", picked),
             ("pairs", op.pair_channels()),
             ("channels", op.pair_channels() + op.mean_channels()),
+            ("tiles", tile_count),
+            ("padding0", 0),
+            ("padding1", 0),
+            ("padding2", 0),
         ];
-        let run = |entry, [source, factors, picks, to]: [Binding<'a>; 4], invocations: usize| {
+        let run = |entry, [source, tiles, picks, to]: [Binding<'a>; 4], invocations: usize| {
             let weights = self.call.table(&op.masks.weights);
-            let bindings = vec![weights, source, factors, picks, Scratch(1), to];
-            let invocations = masks * invocations * self.call.lanes;
+            let bindings = vec![weights, source, tiles, picks, Scratch(1), to];
+            let invocations = masks * invocations * self.call.quads();
             Run::new(("covariance_products", entry), &sizes, bindings, invocations)
         };
-        let factors = Binding::made(tables.factors.clone());
+        let tiles = Binding::made(tables.tiles.clone());
         let picks = Binding::made(tables.picks.clone());
-        runs.push(run("forward", [Scratch(0), factors, Unused, Unused], parts * sums));
+        runs.push(run("forward", [Scratch(0), tiles, Unused, Unused], parts * tile_count));
         runs.push(run("tree", [Unused, Unused, Unused, Unused], 2 * sums));
         runs.push(run("finish", [Unused, Unused, picks, Output], picked + op.means()));
     }
@@ -235,7 +250,7 @@ impl<'a> Place<'a, '_> {
             ("slots", slots),
             ("masks", masks),
             ("links", tables.link_count),
-            ("maps", self.call.lanes),
+            ("quads", self.call.quads()),
             ("group", self.group),
             ("pairs", op.pair_channels()),
             ("channels", op.pair_channels() + op.mean_channels()),
@@ -255,11 +270,16 @@ impl<'a> Place<'a, '_> {
                 Scratch(1),
                 to,
             ];
-            Run::new(("covariance_spread", entry), &sizes, bindings, invocations * self.call.lanes)
+            Run::new(
+                ("covariance_spread", entry),
+                &sizes,
+                bindings,
+                invocations * self.call.quads(),
+            )
         };
         runs.push(run("pack", [Unused, Unused, Unused], masks * tables.link_count));
         runs.push(run("offset", [Unused, Output, Unused], masks * slots));
-        let pixels = op.stencil.rows();
-        runs.push(run("pullback", [Scratch(0), Unused, Scratch(2)], pixels * slots));
+        let pairs = op.stencil.rows().div_ceil(2);
+        runs.push(run("pullback", [Scratch(0), Unused, Scratch(2)], pairs * slots));
     }
 }
