@@ -194,6 +194,55 @@ fn covariances_are_the_formula() {
     }
 }
 
+/// How far two orders of the same sums may be apart: each is wrong by at most (n + 3) ε/2
+/// of what it sums without signs, for n additions, a product, a weight and a division.
+fn orders_apart(x: &[Complex64], y: &[Complex64], weights: &[f64]) -> f64 {
+    let total: f64 = weights.iter().sum();
+    let mean = |f: &dyn Fn(usize) -> f64| (0..PIXELS).map(|p| f(p) * weights[p]).sum::<f64>();
+    let product = mean(&|p| x[p].norm() * y[p].norm()) / total;
+    let (ax, ay) = (mean(&|p| x[p].norm()) / total, mean(&|p| y[p].norm()) / total);
+    // A part of a complex product sums two real ones, and the other part as many.
+    2.0 * f64::EPSILON * (PIXELS as f64 + 3.0) * (product + 2.0 * ax * ay)
+}
+
+#[test]
+fn maps_beside_a_map_change_its_covariances_by_the_rounding_of_sums() {
+    let (r, maps, map) = (4, 7, 5);
+    let config = config(r, true, true);
+    let x = noise(r, &config, maps);
+    let list = parts(r, &config, &x, maps, map);
+    let of = |part: Part| match part {
+        Part::Band(i) => &list[i],
+        Part::Modulus(i) => &list[config.bands + i],
+    };
+    let half: Vec<f64> = (0..PIXELS).map(|p| f64::from(u8::from(p % 3 == 0))).collect();
+    let graded: Vec<f64> = (0..PIXELS).map(|p| p as f64 / 7.0).collect();
+    let of_all = run(r, &config, two_masks(), (&x, maps, map), 1);
+    // The largest difference in units of its bound, of one map taken out of all.
+    let worst = |own: &[f64]| {
+        let (found, ranges) = run(r, &config, two_masks(), (own, 1, 0), 1);
+        let mut worst = 0.0f64;
+        for (mask, weights) in [&half, &graded].into_iter().enumerate() {
+            for (&(px, py), range) in config.pairs.iter().zip(&ranges) {
+                let pairs = of(px).iter().zip(of(py));
+                let pairs = pairs.flat_map(|(gx, gy)| {
+                    gy.iter().flat_map(move |y| gx.iter().map(move |x| (x, y)))
+                });
+                for (channel, (x, y)) in range.clone().zip(pairs) {
+                    let off = (found[mask][channel] - of_all.0[mask][channel]).norm();
+                    worst = worst.max(off / orders_apart(x, y, weights));
+                }
+            }
+        }
+        worst
+    };
+    let mut own: Vec<f64> = x.chunks_exact(maps).map(|maps| maps[map]).collect();
+    assert!(worst(&own) <= 1.0, "{} of the bound", worst(&own));
+    // Must fail: one number off by a billionth.
+    own[1000] *= 1.0 + 1e-9;
+    assert!(worst(&own) > 1.0, "{} of the bound", worst(&own));
+}
+
 #[test]
 fn gradients_agree_with_central_differences() {
     for r in [1, 3, 4, 5, 8] {

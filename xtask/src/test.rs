@@ -46,7 +46,9 @@ const STAGES: &[Stage] = &[
             "warnings",
         ],
     },
-    Stage { name: "tests", cargo: &["test", "--workspace", "--no-fail-fast"] },
+    // Without the examples: clippy has checked them, and each would link all crates.
+    Stage { name: "tests", cargo: &["test", "--workspace", "--tests", "--no-fail-fast"] },
+    Stage { name: "doc tests", cargo: &["test", "--workspace", "--doc", "--no-fail-fast"] },
     Stage { name: "documentation", cargo: &["doc", "--workspace", "--no-deps"] },
 ];
 

@@ -40,18 +40,21 @@ pub(crate) fn join(
         })
         .collect();
     let batches = Batches { identity: &identity, schedule: &schedule, folders };
-    if is_staged(&place, &batches)? {
-        place.check_staged(overwrite)?;
-        place.publish()?;
-    }
-    let written = match is_finished(&place, &identity) {
-        true => format!("{}: all is in place", place.output.display()),
-        false => {
-            place.check_free(overwrite)?;
-            write(&place, &batches, overwrite)?
+    let written = place.alone(|| {
+        if is_staged(&place, &batches)? {
+            place.check_staged(overwrite)?;
+            place.publish()?;
         }
-    };
-    place.remove_partial("")?;
+        let written = match is_finished(&place, &identity) {
+            true => format!("{}: all is in place", place.output.display()),
+            false => {
+                place.check_free(overwrite)?;
+                write(&place, &batches, overwrite)?
+            }
+        };
+        place.remove_partial("")?;
+        Ok(written)
+    })?;
     if !quiet {
         say::note(&format!("{written}, of {} shards", shards.len()));
     }

@@ -88,6 +88,15 @@ pub(crate) fn settings_path(output: &Path) -> PathBuf {
     beside(output, ".toml")
 }
 
+/// The effective settings, as the file at `path` holds them.
+pub(crate) fn settings_text(path: &Path, command: &str, settings: &Settings) -> Result<String> {
+    Ok(format!(
+        "# Effective settings of skyscat {VERSION}; again with: skyscat {command} --config {}\n\n{}",
+        path.display(),
+        settings.to_toml()?
+    ))
+}
+
 /// Writes the effective settings.
 pub(crate) fn write_settings(
     path: &Path,
@@ -95,11 +104,7 @@ pub(crate) fn write_settings(
     settings: &Settings,
     overwrite: Overwrite,
 ) -> Result<()> {
-    let text = format!(
-        "# Effective settings of skyscat {VERSION}; again with: skyscat {command} --config {}\n\n{}",
-        path.display(),
-        settings.to_toml()?
-    );
+    let text = settings_text(path, command, settings)?;
     write_atomic(path, overwrite, |out| out.write_all(text.as_bytes()))
         .context("the effective settings")
 }

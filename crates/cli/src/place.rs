@@ -2,8 +2,12 @@
 
 use crate::choices::Shard;
 use crate::output;
+use crate::settings::Settings;
 use anyhow::{Context, Result, bail, ensure};
-use skyscat::io::{FileRecord, Manifest, is_temporary, make_folder, rename};
+use skyscat::io::{
+    FileRecord, Manifest, Overwrite, is_temporary, make_folder, rename, write_atomic,
+};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Name of the manifest in an output folder, by which a folder is known as ours.
@@ -92,6 +96,22 @@ impl Place {
         entries.flatten().all(|entry| is_temporary(&entry.path()) || entry.file_name() == LOCK)
     }
 
+    /// Does `work` while no other process works on this output. What fails before
+    /// it has written anything leaves nothing behind.
+    pub(crate) fn alone<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.check_partial(true, true)?;
+        let (file, folder) = (self.partial.join(LOCK), &self.partial);
+        let new = !file.exists();
+        let _lock = lock(folder)?;
+        let done = work();
+        if done.is_err() && self.is_blank() {
+            let _ = std::fs::remove_dir_all(folder);
+        } else if done.is_err() && new {
+            let _ = std::fs::remove_file(file);
+        }
+        done
+    }
+
     /// Only a folder that this program wrote (or an empty one) may be replaced.
     fn check_ours(&self) -> Result<()> {
         let shown = self.output.display();
@@ -149,6 +169,20 @@ impl Place {
     /// The effective settings.
     pub(crate) fn settings(&self) -> PathBuf {
         self.companion("config.toml", ".toml")
+    }
+
+    /// Stages the effective settings, under the name they will have in place.
+    pub(crate) fn write_settings(
+        &self,
+        command: &str,
+        settings: &Settings,
+        overwrite: Overwrite,
+    ) -> Result<PathBuf> {
+        let staged = self.settings();
+        let text = output::settings_text(&self.final_path(&staged), command, settings)?;
+        write_atomic(&staged, overwrite, |out| out.write_all(text.as_bytes()))
+            .context("the effective settings")?;
+        Ok(staged)
     }
 
     /// The manifest, written after all others.
@@ -243,9 +277,19 @@ impl Place {
     /// Removes the folder of unfinished work: its mark last, so that it is known as
     /// what it is if this is interrupted.
     pub(crate) fn remove_partial(&self, mark: &str) -> Result<()> {
+        if !self.partial.exists() {
+            return Ok(());
+        }
+        self.clear_partial(mark)?;
+        std::fs::remove_dir_all(&self.partial)
+            .with_context(|| format!("{}: cannot be removed", self.partial.display()))
+    }
+
+    /// Removes all but the mark and the lock from the folder of unfinished work.
+    pub(crate) fn clear_partial(&self, mark: &str) -> Result<()> {
         let context = || format!("{}: cannot be removed", self.partial.display());
-        let Ok(entries) = std::fs::read_dir(&self.partial) else { return Ok(()) };
-        for entry in entries.flatten() {
+        for entry in std::fs::read_dir(&self.partial).with_context(context)? {
+            let entry = entry.with_context(context)?;
             let (path, name) = (entry.path(), entry.file_name());
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 std::fs::remove_dir_all(path).with_context(context)?;
@@ -253,7 +297,7 @@ impl Place {
                 std::fs::remove_file(path).with_context(context)?;
             }
         }
-        std::fs::remove_dir_all(&self.partial).with_context(context)
+        Ok(())
     }
 }
 
@@ -267,6 +311,40 @@ pub(crate) fn forget_temporaries(folder: &Path) {
 
 /// The file that a process at work holds locked.
 pub(crate) const LOCK: &str = "lock";
+
+/// Keeps other processes from a folder, made if need be, as long as the file is held;
+/// the system lets go of it when the process dies. File systems that know no locks are
+/// let be.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
+    if !folder.exists() {
+        make_folder(folder)?;
+    }
+    let path = folder.join(LOCK);
+    let file = (OpenOptions::new().write(true).create(true).truncate(false).open(&path))
+        .with_context(|| format!("{}: cannot be made", path.display()))?;
+    let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    ensure!(
+        !taken && is_at(&file, &path),
+        "{}: another process is at work on this output",
+        folder.display()
+    );
+    Ok(file)
+}
+
+/// Whether an open file is the one at `path`: the process that held it may have removed
+/// it at its end, and another made a new one.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let number = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    file.metadata().ok().map(number) == path.metadata().ok().map(number)
+}
+
+/// An open file cannot be removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
 
 /// This command line with `--resume`, quoted for a shell.
 pub(crate) fn resume_command() -> String {

@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: what the compiler does not check.
 
+mod advisories;
 mod dependencies;
 mod layers;
 mod lexer;
@@ -17,6 +18,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Ok(all) => faults.extend(Allowed::read(&cargo::root())?.faults(&all)),
         Err(error) => say::line(&format!("tidy: SKIPPED the dependencies: {error:#}")),
     }
+    advisories::check(&cargo::root(), &mut faults)?;
     let checked = sources::check(&cargo::root(), &mut faults)?;
     if faults.is_empty() {
         say::line(&format!("tidy: {checked} files in order"));

@@ -103,6 +103,10 @@ fn work_on(mut settings: Settings, how: How, ranks: Option<&Arc<dyn Ranks>>) -> 
     let batches = emulator.schedule(asked.count).batches().len();
     let wide = width(&settings, &emulator, &device, batches)?;
     let identity = Identity { stamp, facts, shard: settings.emulate.shard, settings };
+    if resume && is_merged(&identity)? {
+        say::note("this shard is in the output already: nothing is left to do");
+        return Ok(Ending::Done);
+    }
     if let Some(ranks) = follows {
         return together::assist(&emulator, &place, identity, interrupted, ranks);
     }
@@ -128,6 +132,12 @@ fn work_on(mut settings: Settings, how: How, ranks: Option<&Arc<dyn Ranks>>) -> 
         work.remove_if_blank();
     }
     ended
+}
+
+/// Whether this is a shard, and the output of all of them is in place.
+fn is_merged(identity: &Identity) -> Result<bool> {
+    let whole = Place::of(&identity.settings.output.output, None)?;
+    Ok(identity.shard.is_some() && is_finished(&whole, identity))
 }
 
 /// What `--resume` found.
@@ -163,6 +173,7 @@ fn taken_up(place: &Place, identity: Identity, overwrite: bool) -> Result<TakenU
         }
     }
 }
+
 /// Where a batch was saved, and who follows it.
 type Run = (Option<SavedDescent>, Arc<Follower>);
 

@@ -1,7 +1,9 @@
 //! `--mpi`: one emulation by the processes of one mpirun.
 
 use super::How;
+use super::is_merged;
 use super::together::Order;
+use super::work::{JOB, Work};
 use crate::choices::{MpiWord, Shard};
 use crate::place::Place;
 use crate::settings::Settings;
@@ -14,6 +16,7 @@ use mpi::traits::{Communicator, CommunicatorCollectives};
 use mpi::{Threading, initialize_with_threading};
 use skyscat::autodiff::Ranks;
 use std::mem::ManuallyDrop;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Numbers summed in one call: MPI counts them in 32 bits.
@@ -91,13 +94,16 @@ pub(super) fn run(word: MpiWord, settings: Settings, how: How) -> Result<Ending>
     ended
 }
 
-/// Each rank runs a shard; the first merges them when all are finished.
+/// Each rank runs a shard; the first merges them when all are finished, and removes them.
 fn batches(ranks: &Arc<dyn Ranks>, settings: Settings, how: How) -> Result<Ending> {
     let (rank, size) = (ranks.rank(), ranks.size());
     let shard = |number| Some(Shard { number, of: size });
     let mine = || -> Result<Ending> {
         let given = settings.emulate.shard;
         ensure!(given.is_none(), "--mpi batches makes shards of its own: give no --shard");
+        if !how.resume {
+            Place::of(&settings.output.output, None)?.check_free(how.overwrite)?;
+        }
         let mut settings = settings.clone();
         settings.emulate.shard = shard(rank + 1);
         super::work_on(settings, how, None)
@@ -122,6 +128,20 @@ fn batches(ranks: &Arc<dyn Ranks>, settings: Settings, how: How) -> Result<Endin
         return Ok(Ending::Done);
     }
     let output = &settings.output.output;
-    let places = (1..=size).map(|number| Place::of(output, shard(number)).map(|p| p.output));
-    merge::join(places.collect::<Result<_>>()?, output, how.overwrite, how.quiet)
+    let places = (1..=size).map(|number| Place::of(output, shard(number)));
+    join(places.collect::<Result<_>>()?, output, how)
+}
+
+/// Joins finished shards, unless they were joined before, and removes what is left of them.
+fn join(shards: Vec<Place>, output: &Option<PathBuf>, how: How) -> Result<Ending> {
+    let folders: Vec<PathBuf> = shards.iter().map(|shard| shard.output.clone()).collect();
+    // A shard that is not finished has merged before: then all have.
+    let one = folders.iter().find_map(|folder| Work::finished_shard(folder).ok());
+    if one.is_some_and(|work| !is_merged(work.identity()).unwrap_or(false)) {
+        merge::join(folders, output, how.overwrite, how.quiet)?;
+    }
+    for shard in shards {
+        Place { partial: shard.output.clone(), ..shard }.remove_partial(JOB)?;
+    }
+    Ok(Ending::Done)
 }

@@ -193,8 +193,8 @@ fn write_tables(place: &Place, batches: &Batches<'_>) -> Result<Vec<PathBuf>> {
     }
     let report = report(batches, entries)?;
     write_atomic(&place.report(), replace, |out| out.write_all(report.as_bytes()))?;
-    output::write_settings(&place.settings(), "emulate", &batches.identity.settings, replace)?;
-    Ok(vec![place.history(), place.report(), place.settings()])
+    let settings = place.write_settings("emulate", &batches.identity.settings, replace)?;
+    Ok(vec![place.history(), place.report(), settings])
 }
 
 /// The loss and its terms by name after every iteration of a batch.

@@ -1,7 +1,7 @@
 //! Unfinished work on disk: finished batches and the running one.
 
 use super::identity::{Identity, Stamp};
-use crate::place::{LOCK, MANIFEST, Place, forget_temporaries};
+use crate::place::{LOCK, MANIFEST, Place, forget_temporaries, lock};
 use crate::{output, say};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array3, ArrayView1};
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use skyscat::autodiff::TermHistory;
 use skyscat::emulator::{BatchId, SavedDescent, Schedule};
 use skyscat::io::{
-    Checkpoint, FileRecord, Manifest, Overwrite, make_folder, read_checkpoint,
-    read_checkpoint_part, write_checkpoint,
+    Checkpoint, FileRecord, Manifest, Overwrite, read_checkpoint, read_checkpoint_part,
+    write_checkpoint,
 };
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -114,9 +114,9 @@ struct Head {
 }
 
 impl Work {
-    fn new(folder: &Path, identity: Identity, lock: Option<Arc<File>>) -> Self {
+    fn new(folder: &Path, identity: Identity, lock: Option<File>) -> Self {
         let (folder, identity) = (folder.to_owned(), Arc::new(identity));
-        Self { folder, identity, records: Arc::default(), _lock: lock }
+        Self { folder, identity, records: Arc::default(), _lock: lock.map(Arc::new) }
     }
 
     /// The folder of a new run; one that was killed before it could save is replaced.
@@ -128,12 +128,10 @@ impl Work {
                 "{}: the folder is no unfinished run: move it away",
                 folder.display()
             );
-            let _held = lock(folder)?;
-            std::fs::remove_dir_all(folder)
-                .with_context(|| format!("{}: cannot be removed", folder.display()))?;
         }
-        make_folder(folder)?;
-        let work = Self::new(folder, identity, lock(folder)?);
+        let lock = lock(folder)?;
+        place.clear_partial(JOB)?;
+        let work = Self::new(folder, identity, Some(lock));
         write_checkpoint(&folder.join(JOB), &serde_json::to_value(&*work.identity)?, &[])?;
         work.write_manifest()?;
         Ok(work)
@@ -146,7 +144,7 @@ impl Work {
         let shown = || format!("{}: cannot resume", folder.display());
         found.stamp.check_same(&identity.stamp).with_context(shown)?;
         ensure!(found.shard == identity.shard, "{}: it is another shard", shown());
-        let work = Self::new(folder, identity, lock(folder)?);
+        let work = Self::new(folder, identity, Some(lock(folder)?));
         work.read_manifest().with_context(shown)?;
         forget_temporaries(folder);
         Ok(work)
@@ -461,16 +459,6 @@ fn read_identity(folder: &Path) -> Result<Identity> {
     let found = read_checkpoint(&job)?;
     serde_json::from_value(found.header)
         .with_context(|| format!("{}: not a run of skyscat", job.display()))
-}
-
-/// Keeps two processes from one folder. File systems that know no locks are let be.
-fn lock(folder: &Path) -> Result<Option<Arc<File>>> {
-    let path = folder.join(LOCK);
-    let file = (OpenOptions::new().write(true).create(true).truncate(false).open(&path))
-        .with_context(|| format!("{}: cannot be made", path.display()))?;
-    let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-    ensure!(!taken, "{}: another process is at work on this run", folder.display());
-    Ok(Some(Arc::new(file)))
 }
 
 /// Says that a save failed; the run goes on, the last save stays.

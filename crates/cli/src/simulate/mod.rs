@@ -71,7 +71,10 @@ pub(crate) fn run(args: SimulateArgs) -> Result<Ending> {
     let par = Par::new(settings.run.threads.expect("has a default"))?;
     let quiet = args.common.quiet;
     let job = Job { simulation, channels, maps, par, overwrite, resume, quiet, settings };
-    job.run()?;
+    match &job.maps {
+        Some((place, ..)) => place.alone(|| job.run())?,
+        None => job.run()?,
+    }
     Ok(Ending::Done)
 }
 

@@ -9,9 +9,8 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array3, Ix3};
 use skyscat::healpix::{MapSet, Ordering};
 use skyscat::io::{
-    FileRecord, FitsOptions, HeaderCard, Manifest, NpzArray, Overwrite, Precision, make_folder,
-    read_checkpoint, read_npy, write_atomic, write_checkpoint, write_fits, write_npy,
-    write_npy_parts, write_npz,
+    FileRecord, FitsOptions, HeaderCard, Manifest, NpzArray, Overwrite, Precision, read_checkpoint,
+    read_npy, write_atomic, write_checkpoint, write_fits, write_npy, write_npy_parts, write_npz,
 };
 use skyscat::num::Seed;
 use skyscat::sim::{Coverage, Realisation, Templates};
@@ -188,7 +187,7 @@ fn write_map(job: &Job, place: &Place, map: &MapSet, number: u64) -> Result<Path
     Ok(path)
 }
 
-/// Makes the folder of unfinished maps, or finds it as it was left. Whether nothing is
+/// Marks the folder of unfinished maps, or finds it as it was left. Whether nothing is
 /// left to do: outputs half in place are put there, and the folder is gone.
 fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<bool> {
     let section = SimulateSection { count: None, ..job.section().clone() };
@@ -200,7 +199,7 @@ fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<bool> {
         "version": output::VERSION,
     });
     let file = place.partial.join(JOB);
-    let unfinished = place.partial.exists() && !place.is_blank();
+    let unfinished = !place.is_blank();
     if job.resume && unfinished {
         let found = read_checkpoint(&file).context("cannot resume")?.header;
         ensure!(
@@ -226,16 +225,12 @@ fn begin_work(job: &Job, place: &Place, seed: Seed) -> Result<bool> {
     if job.resume {
         say::note(&format!("{}: nothing to resume: it begins", place.partial.display()));
     }
-    if place.partial.exists() {
-        ensure!(
-            file.is_file() || place.is_blank(),
-            "{}: the folder is no unfinished run: move it away",
-            place.partial.display()
-        );
-        std::fs::remove_dir_all(&place.partial)
-            .with_context(|| format!("{}: cannot be removed", place.partial.display()))?;
-    }
-    make_folder(&place.partial)?;
+    ensure!(
+        file.is_file() || place.is_blank(),
+        "{}: the folder is no unfinished run: move it away",
+        place.partial.display()
+    );
+    place.clear_partial(JOB)?;
     write_checkpoint(&file, &stamp, &[])?;
     Ok(false)
 }
@@ -283,8 +278,7 @@ fn finish(
     let scan = scan_path(place);
     let text = job.config().to_toml()?;
     write_atomic(&scan, replace, |out| out.write_all(text.as_bytes()))?;
-    output::write_settings(&place.settings(), "simulate", &job.settings, replace)?;
-    written.extend([scan, place.settings()]);
+    written.extend([scan, place.write_settings("simulate", &job.settings, replace)?]);
     let inputs: Vec<PathBuf> =
         job.section().sky.iter().chain(&job.section().scan).cloned().collect();
     let manifest = Manifest {

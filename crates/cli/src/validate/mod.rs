@@ -8,12 +8,13 @@ mod page;
 
 use crate::args::ValidateArgs;
 use crate::input::Inputs;
+use crate::place::{Kind, Place};
 use crate::settings::{InputSection, Settings, ValidateSection};
 use crate::{Ending, output, say, statistics};
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array2, Ix2};
 use skyscat::healpix::{MapSet, Ordering};
-use skyscat::io::{FileRecord, Manifest, read_npy, write_atomic};
+use skyscat::io::{FileRecord, Manifest, make_folder, read_npy, write_atomic};
 use skyscat::num::{Par, Seed};
 use skyscat::validation::{LabelledTable, Limits, Report, Sets, ValidationConfig, validate};
 use skyscat_plot::{PALETTE, Rgb};
@@ -53,12 +54,17 @@ pub(crate) fn run(args: ValidateArgs) -> Result<Ending> {
         ..Settings::default()
     };
     let sections = ["input", "statistics", "validate", "run"];
-    let mut settings = given.over(args.common.config.as_deref(), &sections)?;
+    let settings = given.over(args.common.config.as_deref(), &sections)?;
     if args.print_limits {
         say::result(limits_text(&settings.validate)?.trim_end());
         return Ok(Ending::Done);
     }
-    let folder = check_folder(settings.validate.report.as_deref(), overwrite)?;
+    let place = check_folder(settings.validate.report.as_deref(), overwrite)?;
+    place.alone(|| judged(settings, quiet)?.write(&place))
+}
+
+/// Reads and measures.
+fn judged(mut settings: Settings, quiet: bool) -> Result<Judged> {
     let limits = limits(&settings.validate)?;
     let scattering = statistics::resolve(&mut settings.statistics)?;
     let par = Par::new(settings.run.threads.expect("has a default"))?;
@@ -103,8 +109,7 @@ pub(crate) fn run(args: ValidateArgs) -> Result<Ending> {
         false => None,
     };
     note("figures");
-    let judged = Judged { settings, config, sets, exact, report, baseline, par, quiet };
-    judged.write(&folder)
+    Ok(Judged { settings, config, sets, exact, report, baseline, par, quiet })
 }
 
 /// Judges one of the sets against the first.
@@ -191,8 +196,8 @@ fn config(section: &ValidateSection, nside: usize, limits: Limits) -> Result<Val
     Ok(config)
 }
 
-/// A free name for the folder, or one that holds an earlier report.
-fn check_folder(path: Option<&Path>, overwrite: bool) -> Result<PathBuf> {
+/// The place of a free name for the folder, or of one that holds an earlier report.
+fn check_folder(path: Option<&Path>, overwrite: bool) -> Result<Place> {
     let path = path.context(
         "no report: give --report DIR, or report = \"...\" in [validate]: a folder that will be \
          made",
@@ -204,23 +209,17 @@ fn check_folder(path: Option<&Path>, overwrite: bool) -> Result<PathBuf> {
         "{shown}: no report of skyscat is there: allowed is a folder that a validation wrote, or \
          a new one"
     );
-    Ok(output::trimmed(path))
+    let output = output::trimmed(path);
+    Ok(Place { partial: output::beside(&output, ".partial"), kind: Kind::Folder, output })
 }
 
 impl Judged {
     /// Writes everything into a new folder and puts it in place.
-    fn write(&self, folder: &Path) -> Result<Ending> {
-        let staging = output::beside(folder, ".partial");
-        if staging.exists() {
-            std::fs::remove_dir_all(&staging)
-                .with_context(|| format!("{}: cannot be removed", staging.display()))?;
-        }
-        let make = |path: &Path| {
-            std::fs::create_dir(path).with_context(|| format!("{}: cannot be made", path.display()))
-        };
-        make(&staging)?;
+    fn write(&self, place: &Place) -> Result<Ending> {
+        place.begin()?;
+        let staging = place.staging();
         let pictures = staging.join("figures");
-        make(&pictures)?;
+        make_folder(&pictures)?;
         let figures = figures::all(self)?;
         let mut written = Vec::new();
         for figure in &figures {
@@ -235,27 +234,15 @@ impl Judged {
         let report = staging.join("report.html");
         let refuse = output::replace(false);
         write_atomic(&report, refuse, |out| out.write_all(page.as_bytes()))?;
-        output::write_settings(&staging.join("config.toml"), "validate", &self.settings, refuse)?;
-        written.extend([report, staging.join("config.toml")]);
-        self.write_manifest(&staging, folder, &written)?;
-        if folder.exists() {
-            std::fs::remove_dir_all(folder)
-                .with_context(|| format!("{}: cannot be removed", folder.display()))?;
-        }
-        std::fs::rename(&staging, folder)
-            .with_context(|| format!("{}: cannot be put in place", folder.display()))?;
-        self.tell(folder);
+        written.extend([report, place.write_settings("validate", &self.settings, refuse)?]);
+        self.write_manifest(place, &written)?;
+        place.publish()?;
+        place.remove_partial("")?;
+        self.tell(&place.output);
         Ok(if self.report.passed() { Ending::Done } else { Ending::NotPassed })
     }
 
-    fn write_manifest(&self, staging: &Path, folder: &Path, written: &[PathBuf]) -> Result<()> {
-        let outputs = written.iter().map(|path| -> Result<FileRecord> {
-            let mut record = FileRecord::of(path)?;
-            if let Ok(inside) = path.strip_prefix(staging) {
-                record.path = folder.join(inside);
-            }
-            Ok(record)
-        });
+    fn write_manifest(&self, place: &Place, written: &[PathBuf]) -> Result<()> {
         let section = &self.settings.validate;
         let limits = limits_file(section);
         let inputs =
@@ -267,9 +254,9 @@ impl Judged {
             seed: section.seed,
             config_sha256: Some(output::settings_sha256(&self.settings)?),
             inputs: inputs.map(|path| FileRecord::of(path)).collect::<Result<_, _>>()?,
-            outputs: outputs.collect::<Result<_>>()?,
+            outputs: place.records(written)?,
         };
-        Ok(manifest.write(&staging.join("manifest.json"), output::replace(false))?)
+        Ok(manifest.write(&place.manifest(), output::replace(false))?)
     }
 
     fn tell(&self, folder: &Path) {

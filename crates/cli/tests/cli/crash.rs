@@ -305,6 +305,61 @@ fn two_processes_do_not_work_on_one_run() {
     assert!(child.wait().unwrap().success());
 }
 
+/// A lock of this process stands for that of another at work.
+#[test]
+fn two_processes_do_not_write_one_output() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 8);
+    let job = "emulate --input in.npy --count 4 --seed 1 --batch 2 --steps 1 --quiet";
+    for k in [1, 2] {
+        bench.good(&format!("{job} --shard {k}/2 --output o.npy"));
+    }
+    let scan = "simulate --rate 0.137 --chunk 19570 --nside 8 --nside-out 4 -n 1 --seed 1 -q";
+    let judge = "validate --reference in.npy --emulated in.npy --input in.npy --modes 1 \
+                 --measured 0 --quiet --report";
+    for (line, work, done) in [
+        (format!("{job} --output e.npy --overwrite"), "e.npy.partial", "e.npy"),
+        (
+            "merge o.npy.shard-1-of-2 o.npy.shard-2-of-2 -q -o o.npy".into(),
+            "o.npy.merging",
+            "o.npy",
+        ),
+        (format!("{scan} -o d.npy"), "d.npy.partial", "d.npy"),
+        (format!("{scan} --full -o f.npy"), "f.npy.partial", "f.npy"),
+        (format!("{judge} r"), "r.partial", "r/report.json"),
+    ] {
+        std::fs::create_dir(bench.path(work)).unwrap();
+        let lock = std::fs::File::create(bench.path(work).join("lock")).unwrap();
+        lock.try_lock().unwrap();
+        bench.refused(&line, &[work, "another process is at work"]);
+        drop(lock);
+        let said = bench.run(&line);
+        assert!(bench.path(done).exists(), "{line}: {}", said.stderr);
+        assert!(!bench.path(work).exists(), "{line}: {work} is left");
+    }
+}
+
+/// A settings file says how to run again, by the name that it has in place.
+#[test]
+fn settings_beside_an_output_name_themselves() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    let job = "emulate --input in.npy --count 2 --seed 1 --batch 2 --steps 1 --quiet";
+    let scan = "simulate --rate 0.137 --chunk 19570 --nside 8 --nside-out 4 -n 1 --seed 1 -q";
+    for (line, command, settings) in [
+        (format!("{job} -o o.npy"), "emulate", "o.npy.toml"),
+        (format!("{job} -o o"), "emulate", "o/config.toml"),
+        (format!("{scan} -o s.npy"), "simulate", "s.npy.toml"),
+        (format!("{scan} -o s"), "simulate", "s/config.toml"),
+    ] {
+        bench.good(&line);
+        let text = String::from_utf8(bench.bytes(settings)).unwrap();
+        let again = format!("again with: skyscat {command} --config {settings}\n");
+        assert!(text.lines().next().unwrap().ends_with(again.trim_end()), "{text}");
+        bench.good(&format!("{command} --config {settings} -q --overwrite"));
+    }
+}
+
 #[test]
 fn a_batch_put_in_place_of_another_is_refused_and_a_removed_one_computed_again() {
     let bench = Bench::new();

@@ -1,8 +1,9 @@
 //! Shards joined: killed at any moment, begun again, of another version.
 
-use crate::{Bench, listing};
+use crate::{Bench, Said, listing};
 use skyscat::io::{Manifest, read_checkpoint, write_checkpoint};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const JOB: &str = "--input in.npy --count 7 --batch 3 --steps 6 --quiet";
@@ -88,6 +89,46 @@ fn a_merge_killed_at_any_moment_is_ended_by_the_same_line() {
         child.wait().unwrap();
         bench.good(&line);
         assert_eq!(without_command(found(&bench)), without_command(whole.clone()), "kill {at}");
+    }
+}
+
+#[test]
+fn a_shard_that_was_merged_and_removed_is_not_computed_again() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    shards(&bench, "o.npy", 3);
+    bench.good(&merge_line("o.npy"));
+    let shard = bench.path("o.npy.shard-1-of-2");
+    std::fs::remove_dir_all(&shard).unwrap();
+    let line = format!("emulate {JOB} --output o.npy --shard 1/2 --resume");
+    let said = bench.good(&format!("{line} --seed 3"));
+    assert!(said.stderr.contains("in the output already"), "{}", said.stderr);
+    assert!(!shard.exists());
+    // That of another job is.
+    bench.good(&format!("{line} --seed 4"));
+    assert!(shard.exists());
+}
+
+#[test]
+fn merges_to_one_output_at_once_are_kept_apart() {
+    let bench = Bench::new();
+    bench.cube("in.npy", 4, 4);
+    shards(&bench, "o.npy", 3);
+    let line = merge_line("o.npy");
+    bench.good(&line);
+    let whole = without_command(found(&bench));
+    for _ in 0..4 {
+        CUBE.iter().for_each(|name| std::fs::remove_file(bench.path(name)).unwrap());
+        let start = || bench.command(&line).stderr(Stdio::piped()).spawn().unwrap();
+        let merges: Vec<_> = (0..6).map(|_| start()).collect();
+        let said: Vec<Said> =
+            merges.into_iter().map(|child| child.wait_with_output().unwrap().into()).collect();
+        assert!(said.iter().any(|said| said.code == Some(0)));
+        for refused in said.iter().filter(|said| said.code != Some(0)) {
+            // Between two looks of one, another may have made or removed the folder.
+            assert!(refused.stderr.contains("o.npy.merging"), "{}", refused.stderr);
+        }
+        assert_eq!(without_command(found(&bench)), whole);
     }
 }
 
