@@ -91,7 +91,12 @@ fn stencil() -> Arc<Stencil> {
 
 /// Two overlapping masks of a few pixels.
 fn masks(pixels: usize) -> [Vec<f64>; 2] {
-    [0, 6].map(|first: usize| {
+    masks_at(pixels, [0, 6])
+}
+
+/// Masks of eight pixels each, from these on.
+fn masks_at<const N: usize>(pixels: usize, first: [usize; N]) -> [Vec<f64>; N] {
+    first.map(|first| {
         let weight = |p: usize| match (first..first + 8).contains(&p) {
             true => 1.0 + 0.3 * (p as f64).sin(),
             false => 0.0,
@@ -105,9 +110,11 @@ fn turn(groups: usize) -> Arc<RotationTable> {
     Arc::new(RotationTable::from_phases(ORIENTATIONS, groups, &phases))
 }
 
-/// Turned bands, and covariances of them and of turned moduli, with two masks.
+/// Turned bands, and covariances of them and of turned moduli, with masks that overlap,
+/// one in the middle, and one at the end.
 fn turned(centred: bool) -> Graph {
-    let masks = Arc::new(Masks::new(&masks(PIXELS)).unwrap());
+    let masks = masks_at(PIXELS, [0, 6, PIXELS / 2 - 4, PIXELS - 8]);
+    let masks = Arc::new(Masks::new(&masks).unwrap());
     let mut graph = Graph::new();
     let x = graph.input(Shape::real(PIXELS, 1));
     let z = graph.apply(Convolve::new(stencil()), &[x]).unwrap();

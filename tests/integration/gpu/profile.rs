@@ -82,6 +82,13 @@ fn a_profile_names_every_operator_and_its_work() {
         floor.flops += t.floor.flops;
         floor.bytes += t.floor.bytes;
         assert!(t.time > Duration::ZERO && t.dispatches >= t.calls, "{t:?}");
+        // Its kernels share all of it.
+        assert_eq!(t.kernels.iter().map(|k| k.time).sum::<Duration>(), t.time, "{t:?}");
+        assert_eq!(t.kernels.iter().map(|k| k.dispatches).sum::<usize>(), t.dispatches, "{t:?}");
+        for k in &t.kernels {
+            let kernel = skyscat_shaders::kernel(k.kernel).expect("a kernel of that name");
+            assert!(kernel.entry(k.entry).is_some(), "{k:?}");
+        }
     }
     // The same steps as on the CPU, and the same count of their work.
     let own = cpu.floor();
