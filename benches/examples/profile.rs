@@ -1,18 +1,18 @@
 //! Where an evaluation goes on a GPU, what the device could do at best, and what the CPU
 //! takes for the same.
 //!
-//! `cargo run --release -p skyscat-emulator --features gpu --example profile -- 16 8 gpu`
+//! `cargo run --release -p skyscat-benches --features gpu --example profile -- 16 8 gpu`
 //!
 //! Arguments: Nside, maps of the batch, device, and how many evaluations are timed (5);
 //! with one, operators and ceilings are left out.
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use ndarray::Array3;
-use skyscat_autodiff::{GpuProgram, Precision, Program};
-use skyscat_emulator::{BatchId, Config, Emulator};
-use skyscat_gpu::{Access, Bound, Choice, Device, DeviceError, Entry, Recording};
-use skyscat_healpix::{MapSet, Nside, Ordering};
-use skyscat_num::{Par, Seed};
+use skyscat::autodiff::{GpuProgram, Precision, Program};
+use skyscat::emulator::{BatchId, Config, Emulator};
+use skyscat::gpu::{Access, Bound, Choice, Device, DeviceError, Entry, Recording};
+use skyscat::healpix::{MapSet, Nside, Ordering};
+use skyscat::num::{Par, Seed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
