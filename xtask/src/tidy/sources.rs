@@ -30,15 +30,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         words: &["std::fs", "File::open", "File::create"],
-        allowed: &[
-            "crates/io/",
-            "crates/cli/",
-            "crates/emulator/examples/profile.rs",
-            "xtask/",
-            "tests/",
-            "benches/",
-            "shaders/build.rs",
-        ],
+        allowed: &["crates/io/", "crates/cli/", "xtask/", "tests/", "benches/", "shaders/build.rs"],
         why: "files belong to io, cli and xtask",
     },
     Reserved {
