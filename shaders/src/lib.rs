@@ -16,7 +16,7 @@
 //! ```
 //! use skyscat_shaders::{CONVOLVE, ConvolveSizes, KERNELS};
 //! assert!(CONVOLVE.contains("fn pullback"));
-//! let sizes = ConvolveSizes { pixels: 3072, channels: 1, orientations: 4, maps: 16 };
+//! let sizes = ConvolveSizes { pixels: 3072, channels: 1, orientations: 4, quads: 4 };
 //! assert_eq!(size_of_val(&sizes), 16);
 //! assert!(KERNELS.iter().any(|kernel| kernel.name == "modulus"));
 //! assert_eq!(skyscat_shaders::kernel("convolve").unwrap().uniforms[0], "pixels");
