@@ -1,10 +1,10 @@
 //! Contracts of the wavelet layer: kernels, pyramid, operators.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use num_complex::Complex64;
 use skyscat_autodiff::{Graph, Operator, Program, Purpose, Shape, check};
 use skyscat_healpix::{Nside, Ordering, centre_vectors, local_frame, pix2ang};
-use skyscat_num::Par;
+use skyscat_num::{Par, Seed};
 use skyscat_tests::{complexes, reals, relative_error, relative_error_complex, shared_npz};
 use skyscat_wavelet::{
     ConjugateProduct, Convolve, FilterBank, Frame, Gather, KernelSize, MaskedMean, Masks, Modulus,
@@ -285,10 +285,33 @@ fn masks(pixels: usize) -> Masks {
     Masks::new(&[half, graded]).unwrap()
 }
 
+/// The maps from `first` on.
+fn some_maps(x: &Array2<f64>, first: usize, maps: usize) -> Array2<f64> {
+    x.select(Axis(0), &(first..first + maps).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_map_has_the_same_bands_alone_and_among_any_number() {
+    let pixels = 192;
+    let x = Seed(5).stream("bands").index(0, 0).normals(26 * pixels);
+    let x = Array2::from_shape_vec((26, pixels), x).unwrap();
+    let bands = |x: &Array2<f64>| run(x, 1, vec![convolve(4)]);
+    let alone: Vec<f64> = (0..26).flat_map(|map| bands(&some_maps(&x, map, 1))).collect();
+    let each = alone.len() / 26;
+    for maps in 2..=26 {
+        assert_eq!(bands(&some_maps(&x, 0, maps)), alone[..maps * each], "{maps} maps");
+        // Must fail: the maps one further.
+        if maps < 26 {
+            assert_ne!(bands(&some_maps(&x, 1, maps)), alone[..maps * each], "{maps} maps");
+        }
+    }
+}
+
 #[test]
 fn every_linear_operator_has_its_adjoint() {
     for (operator, shapes) in linear_operators() {
-        for maps in [1, 3, 10] {
+        // From 14 on a row is several blocks of registers, of which the last overlap.
+        for maps in [1, 3, 10, 14, 18, 26] {
             let found = check::adjoint(operator.clone(), &shapes, maps).unwrap();
             let name = operator.name();
             assert!(found.relative() <= 1e-13, "{name} {shapes:?} × {maps}: {found:?}");
