@@ -8,59 +8,52 @@
 use crate::Modes;
 use crate::aligned::Aligned;
 use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
-use crate::ring::width;
 use crate::sample::{Kernels, Panel, Sample};
 use crate::shared::{Shared, SharedBuffer};
 use pulp::{Simd, WithSimd};
-use std::ops::Range;
 
 /// Spin-2 rings with a smaller sin θ are summed directly.
 const POLAR: f64 = 0.1;
 
+/// Spin-2 functions of all rings are kept and summed as they are up to this size, bytes:
+/// while a core's own cache holds them, that costs less than the way by sin²θ (Q, U).
+const DIRECT_BYTES: usize = 1 << 20;
+
 /// Degrees per panel: a panel and its coefficient rows stay near the core.
 const CHUNK: usize = 64;
 
-/// Where coefficient lanes and signal lanes of one batch lie.
+/// Where the numbers of one batch lie: coefficients and modes of rings are
+/// `[component][re, im][map]`, pixels `[component][map]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lanes {
     /// Maps in the batch.
     pub(crate) batch: usize,
     /// 1 for spin 0, else 2.
     pub(crate) components: usize,
-    /// Numbers in a caller's coefficient row, components × (re, im) × batch.
+    /// Numbers of a coefficient or a mode, components × (re, im) × batch.
     pub(crate) row: usize,
     /// The same, padded to whole registers.
     pub(crate) padded: usize,
-    /// Real signals in a pixel, components × batch.
+    /// Numbers of a pixel, components × batch.
     pub(crate) signals: usize,
-    /// The same, padded to what the ring FFTs take together.
-    pub(crate) signals_padded: usize,
-    /// Where the first lanes of a coefficient row lie in a signal row.
-    pub(crate) places: [usize; 16],
 }
 
 impl Lanes {
     pub(crate) fn new<T: Kernels>(components: usize, batch: usize) -> Self {
         let signals = components * batch;
-        let signals_padded = signals.next_multiple_of(width(signals));
-        let place = |lane: usize| {
-            let (component, part) = (lane / (2 * batch), lane / batch % 2);
-            part * signals_padded + component * batch + lane % batch
-        };
-        Self {
-            places: std::array::from_fn(place),
-            batch,
-            components,
-            row: 2 * signals,
-            padded: (2 * signals).next_multiple_of(T::PAD),
-            signals,
-            signals_padded,
-        }
+        let padded = (2 * signals).next_multiple_of(T::PAD);
+        Self { batch, components, row: 2 * signals, padded, signals }
     }
 
-    /// Numbers of one ring pair at one order: (north, south) × (re, im) × signals.
+    /// The first map of a part (re or im) of a component in a row.
+    #[inline(always)]
+    pub(crate) fn lane(&self, component: usize, part: usize) -> usize {
+        (2 * component + part) * self.batch
+    }
+
+    /// Numbers of one ring pair at one order: (north, south) × row.
     pub(crate) fn pair(&self) -> usize {
-        4 * self.signals_padded
+        2 * self.row
     }
 
     /// Whether a row is so short that registers hold rings instead of lanes.
@@ -71,18 +64,6 @@ impl Lanes {
     /// Numbers in a row of folded coefficients.
     pub(crate) fn kept<T: Kernels>(&self) -> usize {
         if self.by_rings::<T>() { self.row } else { self.padded }
-    }
-
-    /// Calls `work(lanes of a coefficient row, lanes of a signal row)` for each part.
-    #[inline(always)]
-    pub(crate) fn each_part(&self, mut work: impl FnMut(Range<usize>, Range<usize>)) {
-        for component in 0..self.components {
-            for part in 0..2 {
-                let lane = (2 * component + part) * self.batch;
-                let signal = part * self.signals_padded + component * self.batch;
-                work(lane..lane + self.batch, signal..signal + self.batch);
-            }
-        }
     }
 }
 
@@ -137,10 +118,13 @@ impl<T: Sample> DegreeBuffer<T> {
 }
 
 impl<T: Sample> Legendre<T> {
-    /// `pairs` gives (1 − cos θ, sin θ) of the northern rings and the equator.
-    pub(crate) fn new(modes: Modes, spin: usize, pairs: &[(f64, f64)]) -> Self {
+    /// `pairs` gives (1 − cos θ, sin θ) of the northern rings and the equator; `tables`
+    /// says that functions may be kept.
+    pub(crate) fn new(modes: Modes, spin: usize, pairs: &[(f64, f64)], tables: bool) -> Self {
+        let bytes = 2 * size_of::<T>() * modes.len() * pairs.len();
         let first = match spin {
             0 => 0,
+            2 if tables && bytes <= DIRECT_BYTES => pairs.len(),
             2 => pairs.partition_point(|&(_, sin)| sin < POLAR).next_multiple_of(RINGS),
             _ => pairs.len(),
         }
@@ -310,7 +294,7 @@ pub struct Forward<'a, T> {
     pub(crate) m: usize,
     /// Coefficients ℓ = m..=lmax: `[ℓ][component][re, im][map]`.
     pub(crate) coefficients: &'a [T],
-    /// `[pair][north, south][re, im][signal]`.
+    /// `[pair][north, south][component][re, im][map]`.
     pub(crate) rows: &'a mut [T],
     pub(crate) buffer: &'a mut DegreeBuffer<T>,
 }
@@ -355,16 +339,11 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
             let pairs = rows[block * RINGS * lanes.pair()..].chunks_exact_mut(lanes.pair());
             let sums = plus.chunks_exact(lanes.padded).zip(minus.chunks_exact(lanes.padded));
             for (pair, (plus, minus)) in pairs.zip(sums) {
-                let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
-                lanes.each_part(|part, signal| {
-                    let (p, m) = (&plus[part.clone()], &minus[part]);
-                    let n = &mut north[signal.clone()];
-                    let s = &mut south[signal];
-                    for i in 0..lanes.batch {
-                        n[i] = p[i] + m[i];
-                        s[i] = p[i] - m[i];
-                    }
-                });
+                let (north, south) = pair.split_at_mut(lanes.row);
+                let sides = north.iter_mut().zip(south);
+                for ((north, south), (&plus, &minus)) in sides.zip(plus.iter().zip(minus)) {
+                    (*north, *south) = (plus + minus, plus - minus);
+                }
             }
         }
     }
@@ -375,7 +354,7 @@ pub struct Adjoint<'a, T> {
     pub(crate) legendre: &'a Legendre<T>,
     pub(crate) lanes: Lanes,
     pub(crate) m: usize,
-    /// All rows, `[pair][m][north, south][re, im][signal]`.
+    /// All rows, `[pair][m][north, south][component][re, im][map]`.
     pub(crate) rows: &'a [T],
     /// Numbers from one pair to the next.
     pub(crate) stride: usize,
@@ -412,16 +391,11 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
                 plus.chunks_exact_mut(lanes.padded).zip(minus.chunks_exact_mut(lanes.padded));
             let inside = block * RINGS..legendre.pairs.min((block + 1) * RINGS);
             for (at, (plus, minus)) in inside.zip(sums_of) {
-                let (north, south) = pair(at).split_at(2 * lanes.signals_padded);
-                lanes.each_part(|part, signal| {
-                    let (n, s) = (&north[signal.clone()], &south[signal]);
-                    let p = &mut plus[part.clone()];
-                    let m = &mut minus[part];
-                    for i in 0..lanes.batch {
-                        p[i] = n[i] + s[i];
-                        m[i] = n[i] - s[i];
-                    }
-                });
+                let (north, south) = pair(at).split_at(lanes.row);
+                let sides = north.iter().zip(south);
+                for ((plus, minus), (&north, &south)) in plus.iter_mut().zip(minus).zip(sides) {
+                    (*plus, *minus) = (north + south, north - south);
+                }
             }
             legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
                 let from = at * lanes.padded;

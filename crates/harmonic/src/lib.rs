@@ -26,6 +26,7 @@
 //! where a batch fills them, else rings (`shared_kernels.rs`).
 
 mod error;
+mod fft;
 mod modes;
 pub mod reference;
 

@@ -146,7 +146,8 @@ impl<T: Sample> Plan<T> {
             let below_one = ring.sin_theta * ring.sin_theta / (1.0 + ring.cos_theta);
             heights.push((below_one, ring.sin_theta));
         }
-        let mut legendre = Legendre::new(modes, config.spin, &heights);
+        let may_keep = config.engine != Engine::Recurrence;
+        let mut legendre = Legendre::new(modes, config.spin, &heights, may_keep);
         let tables = match config.engine {
             Engine::Auto => legendre.table_bytes() <= Config::TABLE_BYTES,
             Engine::Tables => true,

@@ -4,6 +4,7 @@
 //! Hermitian. Orders beyond the ring's Nyquist frequency fold. Only forward FFTs are
 //! planned: the inverse is the forward one with real and imaginary parts exchanged.
 
+use crate::fft::{Bin, LaneFft};
 use crate::legendre::Lanes;
 use crate::sample::Sample;
 use num_complex::Complex;
@@ -13,15 +14,7 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 /// Most signals transformed together.
-pub(crate) const OCTET: usize = 8;
-
-/// Signals transformed together: 1, 2, 4 or 8.
-pub(crate) fn width(signals: usize) -> usize {
-    signals.next_power_of_two().min(OCTET)
-}
-
-/// Real and imaginary parts of one complex number a signal.
-type Bin<T, const W: usize> = [[T; W]; 2];
+const OCTET: usize = 8;
 
 /// A ring, and its mirror unless it is the equator.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +26,10 @@ pub(crate) struct Pair {
 
 /// What rings of one length share.
 struct Length<T> {
+    /// For signals one after the other.
     fft: Arc<dyn Fft<T>>,
+    /// For signals side by side, unless the length has a large prime factor.
+    lanes: Option<LaneFft<T>>,
     /// e^{iπk/n} for k < n: e^{imφ₀} of shifted rings, φ₀ = π/n.
     phases: Vec<(T, T)>,
 }
@@ -54,6 +50,7 @@ impl<T> std::fmt::Debug for Rings<T> {
 pub(crate) struct RingBuffer<T> {
     /// `[bin][re, im][signal]`.
     bins: Vec<T>,
+    spare: Vec<T>,
     lines: Vec<Complex<T>>,
     scratch: Vec<Complex<T>>,
 }
@@ -70,7 +67,7 @@ impl<T: Sample> Rings<T> {
                         (T::narrow(cos), T::narrow(sin))
                     })
                     .collect();
-                Length { fft: planner.plan_fft_forward(n), phases }
+                Length { fft: planner.plan_fft_forward(n), lanes: LaneFft::new(n), phases }
             })
             .collect();
         Self { lengths }
@@ -82,34 +79,51 @@ impl<T: Sample> Rings<T> {
         let scratch = self.lengths.iter().map(|l| l.fft.get_inplace_scratch_len()).max();
         RingBuffer {
             bins: vec![T::zero(); longest * 2 * OCTET],
+            spare: vec![T::zero(); longest * 2 * OCTET],
             lines: vec![zero; longest * OCTET],
             scratch: vec![zero; scratch.unwrap_or(0)],
         }
     }
 }
 
-/// In-place forward FFT of the first `used` signals.
+/// Signals from which on they are transformed side by side.
+const ABREAST: usize = 4;
+
+impl<T: Sample> RingBuffer<T> {
+    /// The bins of a ring, to be filled and transformed.
+    #[inline(always)]
+    fn bins<const W: usize>(&mut self, n: usize) -> &mut [Bin<T, W>] {
+        bins_of(&mut self.bins, n)
+    }
+
+    /// Forward FFT of the bins.
+    #[inline(always)]
+    fn forward<const W: usize>(&mut self, length: &Length<T>) -> &[Bin<T, W>] {
+        let n = length.phases.len();
+        let bins = bins_of::<T, W>(&mut self.bins, n);
+        if let (Some(fft), ABREAST..) = (&length.lanes, W) {
+            return fft.forward(bins, bins_of(&mut self.spare, n));
+        }
+        let lines = &mut self.lines[..W * n];
+        for (signal, line) in lines.chunks_exact_mut(n).enumerate() {
+            for (value, bin) in line.iter_mut().zip(bins.iter()) {
+                *value = Complex::new(bin[0][signal], bin[1][signal]);
+            }
+        }
+        length.fft.process_with_scratch(lines, &mut self.scratch);
+        for (signal, line) in lines.chunks_exact(n).enumerate() {
+            for (value, bin) in line.iter().zip(bins.iter_mut()) {
+                (bin[0][signal], bin[1][signal]) = (value.re, value.im);
+            }
+        }
+        bins
+    }
+}
+
+/// `n` bins of `W` signals.
 #[inline(always)]
-fn forward<T: Sample, const W: usize>(
-    length: &Length<T>,
-    bins: &mut [Bin<T, W>],
-    used: usize,
-    lines: &mut [Complex<T>],
-    scratch: &mut [Complex<T>],
-) {
-    let n = bins.len();
-    let lines = &mut lines[..used * n];
-    for (signal, line) in lines.chunks_exact_mut(n).enumerate() {
-        for (value, bin) in line.iter_mut().zip(bins.iter()) {
-            *value = Complex::new(bin[0][signal], bin[1][signal]);
-        }
-    }
-    length.fft.process_with_scratch(lines, scratch);
-    for (signal, line) in lines.chunks_exact(n).enumerate() {
-        for (value, bin) in line.iter().zip(bins.iter_mut()) {
-            (bin[0][signal], bin[1][signal]) = (value.re, value.im);
-        }
-    }
+fn bins_of<T, const W: usize>(numbers: &mut [T], n: usize) -> &mut [Bin<T, W>] {
+    &mut numbers.as_chunks_mut::<W>().0.as_chunks_mut::<2>().0[..n]
 }
 
 /// e^{imφ₀} for successive m.
@@ -165,7 +179,7 @@ pub struct RingSynthesis<'a, T> {
     /// Modes of order 0; those of order m are `stride`·m further.
     pub(crate) rows: &'a [T],
     pub(crate) stride: usize,
-    /// `[pixel][signal]`.
+    /// `[pixel][component][map]`.
     pub(crate) north: &'a mut [T],
     pub(crate) south: &'a mut [T],
     pub(crate) buffer: &'a mut RingBuffer<T>,
@@ -175,48 +189,52 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        match width(self.lanes.signals) {
-            1 => self.run::<1>(),
-            2 => self.run::<2>(),
-            4 => self.run::<4>(),
-            _ => self.run::<OCTET>(),
+    fn with_simd<S: Simd>(mut self, _simd: S) {
+        for component in 0..self.lanes.components {
+            let mut at = 0;
+            while at < self.lanes.batch {
+                at += match self.lanes.batch - at {
+                    OCTET.. => self.run::<OCTET>(component, at),
+                    4.. => self.run::<4>(component, at),
+                    2.. => self.run::<2>(component, at),
+                    _ => self.run::<1>(component, at),
+                };
+            }
         }
     }
 }
 
 impl<T: Sample> RingSynthesis<'_, T> {
+    /// `W` maps of one component.
     #[inline(always)]
-    fn run<const W: usize>(self) {
-        let Self { rings, pair, lanes, orders, rows, stride, north, south, buffer } = self;
+    fn run<const W: usize>(&mut self, component: usize, at: usize) -> usize {
+        let Self { rings, pair, lanes, orders, rows, stride, .. } = *self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
-        let RingBuffer { bins, lines, scratch } = buffer;
-        let bins = &mut bins.as_chunks_mut::<W>().0.as_chunks_mut::<2>().0[..n];
-        let padded = lanes.signals_padded;
-        for at in (0..lanes.signals).step_by(W) {
-            let used = W.min(lanes.signals - at);
-            bins.fill([[T::zero(); W]; 2]);
-            let mut phase = Phase::new(length, pair);
-            for m in 0..orders {
-                let row = &rows[m * stride..][..4 * padded];
-                let part = |part: usize| signals::<T, W>(row, part * padded + at);
-                let north = rotated(part(0), part(1), phase.value());
-                let south = rotated(part(2), part(3), phase.value());
-                let (bin, mirror) = phase.bins();
-                fold(bins, bin, mirror, m == 0, &north, &south);
-                phase.advance();
-            }
-            forward(length, bins, used, lines, scratch);
-            for (pixel, bin) in north.chunks_exact_mut(lanes.signals).zip(bins.iter()) {
-                store(&mut pixel[at..], &bin[1], used);
-            }
-            if pair.has_south {
-                for (pixel, bin) in south.chunks_exact_mut(lanes.signals).zip(bins.iter()) {
-                    store(&mut pixel[at..], &bin[0], used);
-                }
+        let bins = self.buffer.bins::<W>(n);
+        bins.fill([[T::zero(); W]; 2]);
+        let [re, im] = [0, 1].map(|part| lanes.lane(component, part) + at);
+        let mut phase = Phase::new(length, pair);
+        for m in 0..orders {
+            let (north, south) = rows[m * stride..][..lanes.pair()].split_at(lanes.row);
+            let turn = phase.value();
+            let north = rotated::<T, W>(signals(north, re), signals(north, im), turn);
+            let south = rotated::<T, W>(signals(south, re), signals(south, im), turn);
+            let (bin, mirror) = phase.bins();
+            fold(bins, bin, mirror, m == 0, &north, &south);
+            phase.advance();
+        }
+        let bins = self.buffer.forward::<W>(length);
+        let first = component * lanes.batch + at;
+        for (pixel, bin) in self.north.chunks_exact_mut(lanes.signals).zip(bins) {
+            pixel[first..][..W].copy_from_slice(&bin[1]);
+        }
+        if pair.has_south {
+            for (pixel, bin) in self.south.chunks_exact_mut(lanes.signals).zip(bins) {
+                pixel[first..][..W].copy_from_slice(&bin[0]);
             }
         }
+        W
     }
 }
 
@@ -227,9 +245,9 @@ pub struct RingAdjoint<'a, T> {
     pub(crate) lanes: Lanes,
     /// Number of orders to fill.
     pub(crate) orders: usize,
-    /// `[m][north, south][re, im][signal]`.
+    /// `[m][north, south][component][re, im][map]`.
     pub(crate) rows: &'a mut [T],
-    /// `[pixel][signal]`.
+    /// `[pixel][component][map]`.
     pub(crate) north: &'a [T],
     pub(crate) south: &'a [T],
     pub(crate) buffer: &'a mut RingBuffer<T>,
@@ -239,81 +257,68 @@ impl<T: Sample> WithSimd for RingAdjoint<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        match width(self.lanes.signals) {
-            1 => self.run::<1>(),
-            2 => self.run::<2>(),
-            4 => self.run::<4>(),
-            _ => self.run::<OCTET>(),
+    fn with_simd<S: Simd>(mut self, _simd: S) {
+        for component in 0..self.lanes.components {
+            let mut at = 0;
+            while at < self.lanes.batch {
+                at += match self.lanes.batch - at {
+                    OCTET.. => self.run::<OCTET>(component, at),
+                    4.. => self.run::<4>(component, at),
+                    2.. => self.run::<2>(component, at),
+                    _ => self.run::<1>(component, at),
+                };
+            }
         }
     }
 }
 
 impl<T: Sample> RingAdjoint<'_, T> {
+    /// `W` maps of one component.
     #[inline(always)]
-    fn run<const W: usize>(self) {
-        let Self { rings, pair, lanes, orders, rows, north, south, buffer } = self;
+    fn run<const W: usize>(&mut self, component: usize, at: usize) -> usize {
+        let Self { rings, pair, lanes, orders, north, south, .. } = *self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
-        let RingBuffer { bins, lines, scratch } = buffer;
-        let bins = &mut bins.as_chunks_mut::<W>().0.as_chunks_mut::<2>().0[..n];
-        let padded = lanes.signals_padded;
-        let half = T::narrow(0.5);
-        for at in (0..lanes.signals).step_by(W) {
-            let used = W.min(lanes.signals - at);
-            for (bin, pixel) in bins.iter_mut().zip(north.chunks_exact(lanes.signals)) {
-                *bin = [load(&pixel[at..], used), [T::zero(); W]];
-            }
-            if pair.has_south {
-                for (bin, pixel) in bins.iter_mut().zip(south.chunks_exact(lanes.signals)) {
-                    bin[1] = load(&pixel[at..], used);
-                }
-            }
-            forward(length, bins, used, lines, scratch);
-            let mut phase = Phase::new(length, pair);
-            for row in rows.chunks_exact_mut(4 * padded).take(orders) {
-                let (bin, mirror) = phase.bins();
-                let ([z_re, z_im], [w_re, w_im]) = (&bins[bin], &bins[mirror]);
-                let parts: [[T; W]; 4] = [
-                    std::array::from_fn(|i| half * (z_re[i] + w_re[i])),
-                    std::array::from_fn(|i| half * (z_im[i] - w_im[i])),
-                    std::array::from_fn(|i| half * (z_im[i] + w_im[i])),
-                    std::array::from_fn(|i| half * (w_re[i] - z_re[i])),
-                ];
-                let (cos, sin) = phase.value();
-                let (north_re, north_im) = rotated(parts[0], parts[1], (cos, -sin));
-                let (south_re, south_im) = rotated(parts[2], parts[3], (cos, -sin));
-                for (part, values) in [north_re, north_im, south_re, south_im].iter().enumerate() {
-                    row[part * padded + at..][..W].copy_from_slice(values);
-                }
-                phase.advance();
+        let first = component * lanes.batch + at;
+        let bins = self.buffer.bins::<W>(n);
+        for (bin, pixel) in bins.iter_mut().zip(north.chunks_exact(lanes.signals)) {
+            *bin = [signals(pixel, first), [T::zero(); W]];
+        }
+        if pair.has_south {
+            for (bin, pixel) in bins.iter_mut().zip(south.chunks_exact(lanes.signals)) {
+                bin[1] = signals(pixel, first);
             }
         }
+        let bins = self.buffer.forward::<W>(length);
+        let half = T::narrow(0.5);
+        let [re, im] = [0, 1].map(|part| lanes.lane(component, part) + at);
+        let mut phase = Phase::new(length, pair);
+        for row in self.rows.chunks_exact_mut(lanes.pair()).take(orders) {
+            let (bin, mirror) = phase.bins();
+            let ([z_re, z_im], [w_re, w_im]) = (&bins[bin], &bins[mirror]);
+            let parts: [[T; W]; 4] = [
+                std::array::from_fn(|i| half * (z_re[i] + w_re[i])),
+                std::array::from_fn(|i| half * (z_im[i] - w_im[i])),
+                std::array::from_fn(|i| half * (z_im[i] + w_im[i])),
+                std::array::from_fn(|i| half * (w_re[i] - z_re[i])),
+            ];
+            let (cos, sin) = phase.value();
+            let (north_re, north_im) = rotated(parts[0], parts[1], (cos, -sin));
+            let (south_re, south_im) = rotated(parts[2], parts[3], (cos, -sin));
+            let (north, south) = row.split_at_mut(lanes.row);
+            north[re..][..W].copy_from_slice(&north_re);
+            north[im..][..W].copy_from_slice(&north_im);
+            south[re..][..W].copy_from_slice(&south_re);
+            south[im..][..W].copy_from_slice(&south_im);
+            phase.advance();
+        }
+        W
     }
 }
 
 #[inline(always)]
 fn signals<T: Sample, const W: usize>(row: &[T], at: usize) -> [T; W] {
     row[at..][..W].try_into().expect("as many signals")
-}
-
-#[inline(always)]
-fn load<T: Sample, const W: usize>(pixel: &[T], used: usize) -> [T; W] {
-    if used == W {
-        return signals(pixel, 0);
-    }
-    let mut values = [T::zero(); W];
-    values[..used].copy_from_slice(&pixel[..used]);
-    values
-}
-
-#[inline(always)]
-fn store<T: Sample, const W: usize>(pixel: &mut [T], values: &[T; W], used: usize) {
-    if used == W {
-        pixel[..W].copy_from_slice(values);
-    } else {
-        pixel[..used].copy_from_slice(&values[..used]);
-    }
 }
 
 /// (re + i·im)(cos + i·sin).

@@ -201,7 +201,7 @@ impl<T: Sample> Shared<T> {
     /// Modes of order `m` of the ring pairs from coefficient rows of degrees m..
     ///
     /// `coef` and `twin` have `lanes.padded` numbers a row; two rows of `coef` beyond
-    /// lmax are zero. `rows` is `[pair][north, south][re, im][signal]`.
+    /// lmax are zero. `rows` is `[pair][north, south][component][re, im][map]`.
     #[inline(always)]
     pub(crate) fn forward<S: Simd>(
         &self,
@@ -327,16 +327,12 @@ impl<T: Sample> Block<T> {
         let sums = even.chunks_exact(lanes.padded).zip(odd.chunks_exact(lanes.padded));
         for (i, (pair, (even, odd))) in rows.chunks_exact_mut(lanes.pair()).zip(sums).enumerate() {
             let (p, m) = (self.factors[0][i], self.factors[1][i]);
-            let (north, south) = pair.split_at_mut(2 * lanes.signals_padded);
-            lanes.each_part(|part, signal| {
-                let (even, odd) = (&even[part.clone()], &odd[part]);
-                let (n, s) = (&mut north[signal.clone()], &mut south[signal]);
-                for i in 0..lanes.batch {
-                    let odd = m * odd[i];
-                    n[i] = p.fused(even[i], odd);
-                    s[i] = p.fused(even[i], -odd);
-                }
-            });
+            let (north, south) = pair.split_at_mut(lanes.row);
+            let sides = north.iter_mut().zip(south);
+            for ((north, south), (&even, &odd)) in sides.zip(even.iter().zip(odd)) {
+                let odd = m * odd;
+                (*north, *south) = (p.fused(even, odd), p.fused(even, -odd));
+            }
         }
     }
 
@@ -350,15 +346,11 @@ impl<T: Sample> Block<T> {
         let sums = even.chunks_exact_mut(lanes.padded).zip(odd.chunks_exact_mut(lanes.padded));
         for (i, (even, odd)) in sums.take(self.pairs).enumerate() {
             let (p, m) = (self.factors[0][i], self.factors[1][i]);
-            let (north, south) = pair(self.first + i).split_at(2 * lanes.signals_padded);
-            lanes.each_part(|part, signal| {
-                let (even, odd) = (&mut even[part.clone()], &mut odd[part]);
-                let (n, s) = (&north[signal.clone()], &south[signal]);
-                for i in 0..lanes.batch {
-                    even[i] = p * (n[i] + s[i]);
-                    odd[i] = m * (n[i] - s[i]);
-                }
-            });
+            let (north, south) = pair(self.first + i).split_at(lanes.row);
+            let sides = north.iter().zip(south);
+            for ((even, odd), (&north, &south)) in even.iter_mut().zip(odd).zip(sides) {
+                (*even, *odd) = (p * (north + south), m * (north - south));
+            }
         }
     }
 
@@ -375,10 +367,10 @@ impl<T: Sample> Block<T> {
             }
         }
         let sums = even.chunks_exact(WIDE).zip(odd.chunks_exact(WIDE));
-        for ((even, odd), &place) in sums.zip(&lanes.places) {
+        for (lane, (even, odd)) in sums.enumerate() {
             let pairs = rows.chunks_exact_mut(lanes.pair());
             for (pair, (&even, &odd)) in pairs.zip(even.iter().zip(odd)) {
-                (pair[place], pair[2 * lanes.signals_padded + place]) = (even, odd);
+                (pair[lane], pair[lanes.row + lane]) = (even, odd);
             }
         }
     }
@@ -392,11 +384,10 @@ impl<T: Sample> Block<T> {
         let (even, odd) = sums.split_at_mut(WIDE * lanes.row);
         for i in 0..self.pairs {
             let (p, m) = (self.factors[0][i], self.factors[1][i]);
-            let (north, south) = pair(self.first + i).split_at(2 * lanes.signals_padded);
+            let (north, south) = pair(self.first + i).split_at(lanes.row);
             let sums = even.chunks_exact_mut(WIDE).zip(odd.chunks_exact_mut(WIDE));
-            for ((even, odd), &place) in sums.zip(&lanes.places) {
-                even[i] = p * (north[place] + south[place]);
-                odd[i] = m * (north[place] - south[place]);
+            for ((even, odd), (&north, &south)) in sums.zip(north.iter().zip(south)) {
+                (even[i], odd[i]) = (p * (north + south), m * (north - south));
             }
         }
     }

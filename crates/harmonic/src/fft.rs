@@ -1,0 +1,282 @@
+//! Fourier transforms of several signals at once, one a lane.
+//!
+//! Stockham's form: each pass takes one factor of the length and writes its sums where the
+//! next pass reads them, so that nothing is permuted (Van Loan 1992, Computational
+//! Frameworks for the Fast Fourier Transform, §1.7).
+
+use crate::sample::Sample;
+use std::f64::consts::TAU;
+
+/// Real and imaginary parts of one complex number a signal.
+pub(crate) type Bin<T, const W: usize> = [[T; W]; 2];
+
+/// Largest prime factor of a length. Sums over a prime take its square of operations.
+const LARGEST: usize = 31;
+
+/// Z_k = Σ_j z_j e^{−2πijk/n}, for n without large prime factors.
+pub(crate) struct LaneFft<T> {
+    passes: Vec<Pass<T>>,
+}
+
+/// One factor p of the length n = blocks·p·run.
+struct Pass<T> {
+    factor: usize,
+    blocks: usize,
+    run: usize,
+    /// e^{−2πi·r·i/(p·run)}, `[r − 1][i]`.
+    turns: Vec<(T, T)>,
+    /// cos and sin of 2πk/p.
+    roots: Vec<(T, T)>,
+}
+
+/// (cos, sin) of a fraction of a turn.
+fn turn<T: Sample>(part: usize, of: usize) -> (T, T) {
+    let (sin, cos) = (TAU * (part % of) as f64 / of as f64).sin_cos();
+    (T::narrow(cos), T::narrow(sin))
+}
+
+impl<T: Sample> Pass<T> {
+    fn new(factor: usize, blocks: usize, run: usize) -> Self {
+        let span = factor * run;
+        let turns = (1..factor).flat_map(|r| {
+            (0..run).map(move |i| {
+                let (cos, sin) = turn::<T>(r * i, span);
+                (cos, -sin)
+            })
+        });
+        let roots = (0..factor).map(|k| turn(k, factor)).collect();
+        Self { factor, blocks, run, turns: turns.collect(), roots }
+    }
+
+    #[inline(always)]
+    fn apply<const W: usize>(&self, from: &[Bin<T, W>], to: &mut [Bin<T, W>]) {
+        match self.factor {
+            2 => self.each::<W, 2>(from, to, butterfly2),
+            4 => self.each::<W, 4>(from, to, butterfly4),
+            _ => self.odd(from, to),
+        }
+    }
+
+    /// All sums of a small factor.
+    #[inline(always)]
+    fn each<const W: usize, const P: usize>(
+        &self,
+        from: &[Bin<T, W>],
+        to: &mut [Bin<T, W>],
+        butterfly: impl Fn([Bin<T, W>; P]) -> [Bin<T, W>; P],
+    ) {
+        let Self { blocks, run, .. } = *self;
+        let zero = [[T::zero(); W]; 2];
+        for block in 0..blocks {
+            let from = &from[block * P * run..][..P * run];
+            for i in 0..run {
+                let mut values = [zero; P];
+                for (q, value) in values.iter_mut().enumerate() {
+                    *value = from[q * run + i];
+                }
+                let sums = butterfly(values);
+                to[block * run + i] = sums[0];
+                for r in 1..P {
+                    let turned = turned(&sums[r], self.turns[(r - 1) * run + i]);
+                    to[(r * blocks + block) * run + i] = turned;
+                }
+            }
+        }
+    }
+
+    /// All sums of an odd prime p: those of r and p − r share their halves,
+    /// Σ_q cos(2πqr/p)(z_q + z_{p−q}) and Σ_q sin(2πqr/p)(z_q − z_{p−q}).
+    #[inline(always)]
+    fn odd<const W: usize>(&self, from: &[Bin<T, W>], to: &mut [Bin<T, W>]) {
+        let Self { factor: p, blocks, run, .. } = *self;
+        let half = p / 2;
+        let zero = [[T::zero(); W]; 2];
+        let (mut even, mut odd) = ([zero; LARGEST / 2 + 1], [zero; LARGEST / 2 + 1]);
+        for block in 0..blocks {
+            let from = &from[block * p * run..][..p * run];
+            for i in 0..run {
+                even[0] = from[i];
+                let mut total = from[i];
+                for q in 1..=half {
+                    let (a, b) = (&from[q * run + i], &from[(p - q) * run + i]);
+                    (even[q], odd[q]) = (sum(a, b), difference(a, b));
+                    total = sum(&total, &even[q]);
+                }
+                to[block * run + i] = total;
+                for r in 1..=half {
+                    let (mut c, mut s) = (even[0], zero);
+                    let mut root = 0;
+                    for (even, odd) in even[1..=half].iter().zip(&odd[1..=half]) {
+                        root += r;
+                        root -= if root >= p { p } else { 0 };
+                        let (cos, sin) = self.roots[root];
+                        for part in 0..2 {
+                            for lane in 0..W {
+                                c[part][lane] = even[part][lane].fused(cos, c[part][lane]);
+                                s[part][lane] = odd[part][lane].fused(sin, s[part][lane]);
+                            }
+                        }
+                    }
+                    let (minus, plus) = (minus_i(&c, &s), plus_i(&c, &s));
+                    let turns = [self.turns[(r - 1) * run + i], self.turns[(p - r - 1) * run + i]];
+                    to[(r * blocks + block) * run + i] = turned(&minus, turns[0]);
+                    to[((p - r) * blocks + block) * run + i] = turned(&plus, turns[1]);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Sample> LaneFft<T> {
+    /// A plan for this length, unless it has a large prime factor.
+    pub(crate) fn new(n: usize) -> Option<Self> {
+        let (mut left, mut blocks, mut passes) = (n, 1, Vec::new());
+        for factor in [4, 2].into_iter().chain((3..=LARGEST).step_by(2)) {
+            while left % factor == 0 {
+                left /= factor;
+                passes.push(Pass::new(factor, blocks, left));
+                blocks *= factor;
+            }
+        }
+        (left == 1).then_some(Self { passes })
+    }
+
+    /// Transforms `bins`, with `spare` of the same length, and returns which of the two
+    /// holds the outcome.
+    #[inline(always)]
+    pub(crate) fn forward<'a, const W: usize>(
+        &self,
+        bins: &'a mut [Bin<T, W>],
+        spare: &'a mut [Bin<T, W>],
+    ) -> &'a mut [Bin<T, W>] {
+        let (mut from, mut to) = (bins, spare);
+        for pass in &self.passes {
+            pass.apply(from, to);
+            std::mem::swap(&mut from, &mut to);
+        }
+        from
+    }
+}
+
+#[inline(always)]
+fn sum<T: Sample, const W: usize>(a: &Bin<T, W>, b: &Bin<T, W>) -> Bin<T, W> {
+    let mut out = *a;
+    for part in 0..2 {
+        for lane in 0..W {
+            out[part][lane] = a[part][lane] + b[part][lane];
+        }
+    }
+    out
+}
+
+#[inline(always)]
+fn difference<T: Sample, const W: usize>(a: &Bin<T, W>, b: &Bin<T, W>) -> Bin<T, W> {
+    let mut out = *a;
+    for part in 0..2 {
+        for lane in 0..W {
+            out[part][lane] = a[part][lane] - b[part][lane];
+        }
+    }
+    out
+}
+
+/// a − ib.
+#[inline(always)]
+fn minus_i<T: Sample, const W: usize>(a: &Bin<T, W>, b: &Bin<T, W>) -> Bin<T, W> {
+    let mut out = *a;
+    for lane in 0..W {
+        out[0][lane] = a[0][lane] + b[1][lane];
+        out[1][lane] = a[1][lane] - b[0][lane];
+    }
+    out
+}
+
+/// a + ib.
+#[inline(always)]
+fn plus_i<T: Sample, const W: usize>(a: &Bin<T, W>, b: &Bin<T, W>) -> Bin<T, W> {
+    let mut out = *a;
+    for lane in 0..W {
+        out[0][lane] = a[0][lane] - b[1][lane];
+        out[1][lane] = a[1][lane] + b[0][lane];
+    }
+    out
+}
+
+/// a(cos + i·sin).
+#[inline(always)]
+fn turned<T: Sample, const W: usize>(a: &Bin<T, W>, (cos, sin): (T, T)) -> Bin<T, W> {
+    let mut out = *a;
+    for lane in 0..W {
+        let (re, im) = (a[0][lane], a[1][lane]);
+        out[0][lane] = re.fused(cos, -(im * sin));
+        out[1][lane] = re.fused(sin, im * cos);
+    }
+    out
+}
+
+#[inline(always)]
+fn butterfly2<T: Sample, const W: usize>([a, b]: [Bin<T, W>; 2]) -> [Bin<T, W>; 2] {
+    [sum(&a, &b), difference(&a, &b)]
+}
+
+#[inline(always)]
+fn butterfly4<T: Sample, const W: usize>([a, b, c, d]: [Bin<T, W>; 4]) -> [Bin<T, W>; 4] {
+    let (even, odd) = (sum(&a, &c), sum(&b, &d));
+    let (even_less, odd_less) = (difference(&a, &c), difference(&b, &d));
+    [
+        sum(&even, &odd),
+        minus_i(&even_less, &odd_less),
+        difference(&even, &odd),
+        plus_i(&even_less, &odd_less),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sum that defines it.
+    fn literal<const W: usize>(z: &[Bin<f64, W>], k: usize, lane: usize) -> [f64; 2] {
+        let n = z.len();
+        z.iter().enumerate().fold([0.0; 2], |[re, im], (j, z)| {
+            let (cos, sin) = turn::<f64>(j * k, n);
+            let (x, y) = (z[0][lane], z[1][lane]);
+            [re + x * cos + y * sin, im + y * cos - x * sin]
+        })
+    }
+
+    #[test]
+    fn every_lane_is_the_literal_sum() {
+        let (mut planned, mut left) = (0, 0);
+        for n in (1..=48).map(|quarter| 4 * quarter).chain([2, 9, 31, 961]) {
+            let Some(fft) = LaneFft::<f64>::new(n) else {
+                left += 1;
+                continue;
+            };
+            planned += 1;
+            let number = |i: usize| ((i * 2_654_435_761) % 1013) as f64 / 506.5 - 1.0;
+            let bin =
+                |j: usize| [0, 1].map(|part| [0, 1, 2, 3].map(|l| number(8 * j + 4 * part + l)));
+            let z: Vec<Bin<f64, 4>> = (0..n).map(bin).collect();
+            let (mut bins, mut spare) = (z.clone(), z.clone());
+            let found = fft.forward(&mut bins, &mut spare);
+            // Numbers are at most 1, so that what is summed without signs is at most 2n. The
+            // literal sum rounds n + 3 times on the way to its end, a pass p + 6 times.
+            let roundings: usize = fft.passes.iter().map(|pass| pass.factor + 6).sum();
+            let bound = (n + 3 + roundings) as f64 * f64::EPSILON * (2 * n) as f64;
+            for k in 0..n {
+                for lane in 0..4 {
+                    let expected = literal(&z, k, lane);
+                    for part in 0..2 {
+                        let error = (found[k][part][lane] - expected[part]).abs();
+                        assert!(error <= bound, "{n}: bin {k}, lane {lane}: {error:e}");
+                    }
+                }
+            }
+            // Must fail: a neighbouring bin.
+            let [re, _] = literal(&z, 1, 0);
+            assert!((found[0][0][0] - re).abs() > 1e3 * bound, "{n}");
+        }
+        assert_eq!((planned, left), (48, 4), "4 times 37, 41, 43 and 47 have a large factor");
+    }
+}
