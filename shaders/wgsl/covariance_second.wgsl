@@ -1,38 +1,37 @@
 // Prelude: invocation, quad.
 //
-// The fields of one group: bands copied, moduli convolved and turned, and the pullbacks.
+// Fields of some groups: a modulus convolved and turned, and the pullback.
 //
 // Twin of `crates/wavelet/src/operators/covariance/fill.rs`: the entries of a row are
 // summed in the same order with fused multiply-adds. The pullback gathers over the
-// transposed table, where the CPU scatters.
+// transposed table, where the CPU scatters, and adds one group after the other.
 //
 // Layouts, the map innermost:
-//   band       [pixel][orientation][re, im][map]
 //   modulus    [pixel][orientation][map]
-//   fields     [pixel][slot][re, im][map], those of one group
+//   fields     [group of the run][pixel][slot][re, im][map]
 //   weights    [entry][orientation][re, im]
 //   shifts, turns  [pixel][orientation], with cos² and sin² for each turn
 // The entries of row p are offsets[p] .. offsets[p + 1]. In the pullback columns holds
 // rows of the forward table, and entries says which weights each of them takes.
 
-/// Sizes of the fields of one group.
+/// Sizes of the fields of some groups.
 struct CovarianceSecondSizes {
     /// Pixels.
     pixels: u32,
     /// Oriented wavelets in the table, and groups.
     orientations: u32,
-    /// The group: which wavelet convolves the moduli.
-    group: u32,
+    /// First group of the run: which wavelet convolves the moduli.
+    first: u32,
+    /// Groups of the run.
+    groups: u32,
     /// Slots of a group.
     slots: u32,
-    /// First slot of the band or modulus of this run.
+    /// First slot of the modulus of this run.
     slot: u32,
     /// Fours of maps of the batch, padding included.
     quads: u32,
     /// Nothing.
-    padding0: u32,
-    /// Nothing.
-    padding1: u32,
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceSecondSizes;
@@ -45,44 +44,26 @@ struct CovarianceSecondSizes {
 @group(0) @binding(7) var<storage, read> source: array<quad>;
 @group(0) @binding(8) var<storage, read_write> destination: array<quad>;
 
-// fields = band of this group.
-@compute @workgroup_size(64)
-fn bands(invocation: Invocation) {
-    let index = flat(invocation);
-    let width = 2u * sizes.quads;
-    let pixel = index / width;
-    if pixel >= sizes.pixels {
-        return;
-    }
-    let number = index % width;
-    let start = (pixel * sizes.orientations + sizes.group) * width + number;
-    destination[(pixel * sizes.slots + sizes.slot) * width + number] = source[start];
-}
-
-// band gradient += fields gradient.
-@compute @workgroup_size(64)
-fn bands_pullback(invocation: Invocation) {
-    let index = flat(invocation);
-    let width = 2u * sizes.quads;
-    let pixel = index / width;
-    if pixel >= sizes.pixels {
-        return;
-    }
-    let number = index % width;
-    let to = (pixel * sizes.orientations + sizes.group) * width + number;
-    destination[to] += source[(pixel * sizes.slots + sizes.slot) * width + number];
-}
-
 /// Which number an invocation computes.
 struct Own {
     pixel: u32,
+    group: u32,
     channel: u32,
     maps: u32,
 }
 
-fn own(index: u32) -> Own {
-    let channels = sizes.quads * sizes.orientations;
-    return Own(index / channels, (index / sizes.quads) % sizes.orientations, index % sizes.quads);
+// The number of a modulus with so many groups a pixel.
+fn own(index: u32, groups: u32) -> Own {
+    let channel = index / sizes.quads;
+    let group = channel / sizes.orientations;
+    let maps = index % sizes.quads;
+    return Own(group / groups, group % groups, channel % sizes.orientations, maps);
+}
+
+// Where a channel of the run stands among the fields.
+fn place(group: u32, pixel: u32, channel: u32, maps: u32) -> u32 {
+    let row = group * sizes.pixels + pixel;
+    return 2u * (row * sizes.slots + sizes.slot + channel) * sizes.quads + maps;
 }
 
 // cos²·a + sin²·b, as a channel is turned at a pixel.
@@ -93,26 +74,21 @@ fn between(at: u32, a: Complex, b: Complex) -> Complex {
     return Complex(re, im);
 }
 
-// Modulus ⋆ wavelet of the group at a pixel, one channel.
-fn convolved(pixel: u32, channel: u32, maps: u32) -> Complex {
+// Modulus ⋆ wavelet of a group at a pixel, one channel.
+fn convolved(pixel: u32, group: u32, channel: u32, maps: u32) -> Complex {
     var re = quad();
     var im = quad();
     for (var entry = offsets[pixel]; entry < offsets[pixel + 1u]; entry++) {
         let x = source[(columns[entry] * sizes.orientations + channel) * sizes.quads + maps];
-        let weight = weights[entry * sizes.orientations + sizes.group];
+        let weight = weights[entry * sizes.orientations + group];
         re = fma(quad(weight.x), x, re);
         im = fma(quad(weight.y), x, im);
     }
     return Complex(re, im);
 }
 
-// Where a channel of the run stands among the fields.
-fn place(pixel: u32, channel: u32, maps: u32) -> u32 {
-    return 2u * (pixel * sizes.slots + sizes.slot + channel) * sizes.quads + maps;
-}
-
 fn keep(to: Own, z: Complex) {
-    let at = place(to.pixel, to.channel, to.maps);
+    let at = place(to.group, to.pixel, to.channel, to.maps);
     destination[at] = z.re;
     destination[at + sizes.quads] = z.im;
 }
@@ -120,35 +96,36 @@ fn keep(to: Own, z: Complex) {
 // fields = modulus ⋆ wavelet: one complex number of four maps an invocation.
 @compute @workgroup_size(64)
 fn forward(invocation: Invocation) {
-    let at = own(flat(invocation));
+    let at = own(flat(invocation), sizes.groups);
     if at.pixel >= sizes.pixels {
         return;
     }
-    keep(at, convolved(at.pixel, at.channel, at.maps));
+    keep(at, convolved(at.pixel, sizes.first + at.group, at.channel, at.maps));
 }
 
 // The same, turned.
 @compute @workgroup_size(64)
 fn forward_turned(invocation: Invocation) {
-    let at = own(flat(invocation));
+    let at = own(flat(invocation), sizes.groups);
     if at.pixel >= sizes.pixels {
         return;
     }
     let r = sizes.orientations;
-    let turn = at.pixel * r + sizes.group;
-    let a = convolved(at.pixel, (at.channel + shifts[turn]) % r, at.maps);
-    let b = convolved(at.pixel, (at.channel + shifts[turn] + 1u) % r, at.maps);
+    let group = sizes.first + at.group;
+    let turn = at.pixel * r + group;
+    let a = convolved(at.pixel, group, (at.channel + shifts[turn]) % r, at.maps);
+    let b = convolved(at.pixel, group, (at.channel + shifts[turn] + 1u) % r, at.maps);
     keep(at, between(turn, a, b));
 }
 
-fn field(pixel: u32, channel: u32, maps: u32) -> Complex {
-    let at = place(pixel, channel, maps);
+fn field(group: u32, pixel: u32, channel: u32, maps: u32) -> Complex {
+    let at = place(group, pixel, channel, maps);
     return Complex(source[at], source[at + sizes.quads]);
 }
 
 // The real part of weight* z, its two sums kept apart.
-fn plus(sum: Complex, i: u32, z: Complex) -> Complex {
-    let weight = weights[entries[i] * sizes.orientations + sizes.group];
+fn plus(sum: Complex, i: u32, group: u32, z: Complex) -> Complex {
+    let weight = weights[entries[i] * sizes.orientations + sizes.first + group];
     return Complex(fma(quad(weight.x), z.re, sum.re), fma(quad(weight.y), z.im, sum.im));
 }
 
@@ -156,32 +133,41 @@ fn plus(sum: Complex, i: u32, z: Complex) -> Complex {
 @compute @workgroup_size(64)
 fn pullback(invocation: Invocation) {
     let index = flat(invocation);
-    let at = own(index);
+    let at = own(index, 1u);
     if at.pixel >= sizes.pixels {
         return;
     }
-    var sum = Complex(destination[index], quad());
-    for (var i = offsets[at.pixel]; i < offsets[at.pixel + 1u]; i++) {
-        sum = plus(sum, i, field(columns[i], at.channel, at.maps));
+    var value = destination[index];
+    for (var group = 0u; group < sizes.groups; group++) {
+        var sum = Complex(value, quad());
+        for (var i = offsets[at.pixel]; i < offsets[at.pixel + 1u]; i++) {
+            sum = plus(sum, i, group, field(group, columns[i], at.channel, at.maps));
+        }
+        value = sum.re + sum.im;
     }
-    destination[index] = sum.re + sum.im;
+    destination[index] = value;
 }
 
 // The same, turned back.
 @compute @workgroup_size(64)
 fn pullback_turned(invocation: Invocation) {
     let index = flat(invocation);
-    let at = own(index);
+    let at = own(index, 1u);
     if at.pixel >= sizes.pixels {
         return;
     }
     let r = sizes.orientations;
-    var sum = Complex(destination[index], quad());
-    for (var i = offsets[at.pixel]; i < offsets[at.pixel + 1u]; i++) {
-        let turn = columns[i] * r + sizes.group;
-        let a = field(columns[i], (at.channel + 2u * r - shifts[turn]) % r, at.maps);
-        let b = field(columns[i], (at.channel + 2u * r - shifts[turn] - 1u) % r, at.maps);
-        sum = plus(sum, i, between(turn, a, b));
+    var value = destination[index];
+    for (var group = 0u; group < sizes.groups; group++) {
+        var sum = Complex(value, quad());
+        for (var i = offsets[at.pixel]; i < offsets[at.pixel + 1u]; i++) {
+            let turn = columns[i] * r + sizes.first + group;
+            let back = at.channel + 2u * r - shifts[turn];
+            let a = field(group, columns[i], back % r, at.maps);
+            let b = field(group, columns[i], (back - 1u) % r, at.maps);
+            sum = plus(sum, i, group, between(turn, a, b));
+        }
+        value = sum.re + sum.im;
     }
-    destination[index] = sum.re + sum.im;
+    destination[index] = value;
 }

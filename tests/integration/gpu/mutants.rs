@@ -122,7 +122,8 @@ fn runs(twin: &Twin) -> Vec<Run<'_>> {
     };
     let passes = [vec![DevicePass::Forward], back].concat();
     let runs = passes.into_iter().flat_map(|pass| {
-        let call = DeviceCall { pass, inputs: &twin.shapes, lanes: twin.maps, double: false };
+        let (inputs, lanes) = (&twin.shapes[..], twin.maps);
+        let call = DeviceCall { pass, inputs, lanes, double: false, scratch: &[] };
         twin.operator.gpu(&call).unwrap().runs
     });
     let named: BTreeMap<_, _> = runs.map(|run| ((run.kernel, run.entry), run)).collect();

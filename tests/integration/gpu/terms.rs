@@ -110,10 +110,11 @@ fn allowed(term: &dyn Term, x: &[f64]) -> Allowed {
         let padded = maps.flat_map(|row| {
             row.iter().map(|&x| (x, 0.0)).chain([(0.0, 0.0); LANES - MAPS]).collect::<Bounded>()
         });
-        let memory =
-            vec![columns, Memory::Field(padded.collect()), zeros(rows * LANES), contributions];
-        let sizes = [("coefficients", rows), ("first", first), ("groups", 1), ("maps", MAPS)];
-        let sizes = [&sizes[..], &[("stride", LANES)]].concat();
+        let padded = Memory::Field(padded.collect());
+        let picks = (0..rows).flat_map(|row| [(first + row) as u32, row as u32]);
+        let picks = Memory::Indices(picks.collect());
+        let memory = vec![columns, padded, zeros(rows * LANES), contributions, picks];
+        let sizes = [("coefficients", rows), ("groups", 1), ("maps", MAPS), ("stride", LANES)];
         let run = Run::new((work.kernel, "evaluate"), &sizes, Vec::new(), rows);
         let mut memory = interpreted(&run, memory).into_iter();
         columns = memory.next().unwrap();

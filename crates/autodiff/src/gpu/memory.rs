@@ -8,9 +8,9 @@ use super::vector::Products;
 use super::{GpuError, GpuProgram};
 use crate::device::Binding;
 use crate::plan::Plan;
-use crate::{Graph, Purpose};
+use crate::{Graph, Purpose, statistics};
 use skyscat_gpu::{Device, DeviceError};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Memory on a device, as numbers a buffer.
@@ -96,13 +96,14 @@ impl GpuProgram {
         let most = tables.iter().copied().max().unwrap_or(0);
         device.sees("a table of an operator", most)?;
         let variables = graph.variables() * maps;
-        let mut terms = Terms::new(std::slice::from_ref(graph), maps)?.lengths(groups);
+        let terms = Terms::new(std::slice::from_ref(graph), maps)?;
+        let mut terms = terms.lengths(groups, device.number_bytes());
         // Padded variables and gradients, and the slopes of all lines.
         let padded = graph.variables() * lanes.width();
         terms.extend(std::iter::repeat_n(padded, 2 * lanes.parts));
         terms.push(Products::length(variables, groups));
         if lanes.parts > 1 {
-            let statistics = statistics(graph).into_iter();
+            let statistics = statistics::read(graph).into_iter();
             terms.extend(statistics.flat_map(|(_, reals)| [reals * lanes.all(); 2]));
         }
         let products = Products::length(variables, super::history::NEW * (2 * pairs + 1));
@@ -117,12 +118,6 @@ impl GpuProgram {
         let number_bytes = device.number_bytes();
         Ok(GpuPlan { parts: lanes.parts, number_bytes, fields, scratch, tables, terms, descents })
     }
-}
-
-/// Nodes that the terms read, each once, with their real numbers of a map.
-pub(super) fn statistics(graph: &Graph) -> BTreeMap<usize, usize> {
-    let nodes = graph.terms.iter().flat_map(|term| &term.inputs);
-    nodes.map(|&node| (node.index(), graph.shape(node).reals())).collect()
 }
 
 /// The lanes of so many maps, in as few parts as kernels may see the buffers of.
@@ -156,7 +151,7 @@ pub(super) fn fitting(
         return refuse(buffer, PADDING, given, 0);
     }
     // The terms see the statistics of all parts.
-    let reals = statistics(graph).into_values().max().unwrap_or(0);
+    let reals = statistics::read(graph).into_values().max().unwrap_or(0);
     let cut = |maps: usize| Lanes::cut(maps, groups, fits * PADDING);
     let given = |maps: usize| (device.number_bytes() * reals * cut(maps).all()) as u64;
     if given(maps) <= allowed {

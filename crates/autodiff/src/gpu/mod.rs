@@ -9,6 +9,7 @@ mod line;
 mod memory;
 mod profile;
 mod seat;
+mod sources;
 mod terms;
 mod twins;
 mod vector;
@@ -26,7 +27,7 @@ use crate::{Graph, MemoryPlan, Purpose, Shape, TermValue};
 use compile::{Part, Recorded};
 use lanes::Lanes;
 use line::{Answer, Line, Slopes};
-use skyscat_gpu::{Buffer, Device, Recording};
+use skyscat_gpu::{Buffer, Commands, Device, Recording};
 use skyscat_num::Real;
 use std::sync::Arc;
 
@@ -151,12 +152,6 @@ impl GpuProgram {
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
-    }
-
-    /// Commands of one evaluation.
-    pub fn commands(&self) -> usize {
-        let Recorded { forward, terms, backward, .. } = &self.recorded;
-        forward.len() + terms.len() + backward.len()
     }
 
     /// Memory of this program on the device, tables not counted.
@@ -328,6 +323,12 @@ impl GpuProgram {
             true => Ok(Answer { value, slope, terms: self.terms[group].clone() }),
             false => Err(GpuError::Gradient { evaluation: self.evaluations[group] }),
         }
+    }
+
+    /// Commands of one evaluation, which are recorded once.
+    pub fn commands(&self) -> Commands {
+        let Recorded { forward, terms, backward, .. } = &self.recorded;
+        [forward, terms, backward].into_iter().map(Recording::count).sum()
     }
 
     /// The loss terms of the last evaluation of the first batch, weights included.

@@ -56,7 +56,7 @@ pub(crate) fn bounds(twin: &Twin, tables: Tables) -> Bounds {
         false => passes.extend((0..twin.inputs.len()).map(|which| DevicePass::Pullback { which })),
     }
     for pass in passes {
-        let call = DeviceCall { pass, inputs: &twin.shapes, lanes, double: false };
+        let call = DeviceCall { pass, inputs: &twin.shapes, lanes, double: false, scratch: &[] };
         state.work(&twin.operator.gpu(&call).expect("every operator has a kernel"));
     }
     let open = |memory: Memory| -> Bounded {
