@@ -39,13 +39,10 @@ pub struct DeviceCall<'a> {
     pub scratch: &'a [usize],
 }
 
-/// Numbers that a piece of scratch may have without being asked why.
-const SMALL_SCRATCH: usize = 1 << 19;
-
 impl DeviceCall<'_> {
     /// Numbers that a piece of scratch may have where an operator could do with fewer.
     pub fn room(&self, piece: usize) -> usize {
-        self.scratch.get(piece).copied().unwrap_or(0).max(SMALL_SCRATCH)
+        self.scratch.get(piece).copied().unwrap_or(0)
     }
 
     /// Numbers of an input, over all maps.

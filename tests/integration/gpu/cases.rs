@@ -121,19 +121,21 @@ fn turned(centred: bool) -> Graph {
     let z = graph.apply(Rotate::new(turn(1)), &[z]).unwrap();
     let m = graph.apply(Modulus::softened(0.1), &[z]).unwrap();
     let n = graph.apply(Modulus::exact(), &[z]).unwrap();
+    let o = graph.apply(Modulus::softened(0.2), &[z]).unwrap();
     // One band more than a run copies.
     let others = || graph.apply(Rotate::new(turn(1)), &[z]).unwrap();
     let others: Vec<_> = std::iter::repeat_with(others).take(3).collect();
-    let (band, first, second) = (Part::Band, Part::Modulus(0), Part::Modulus(1));
-    let own = [(band(0), first), (second, first), (first, first), (band(0), second)];
+    let (band, [first, third, second]) = (Part::Band, [0, 1, 2].map(Part::Modulus));
+    let own = [(band(0), first), (second, first), (first, first), (third, first)];
+    let table = turn(ORIENTATIONS);
     let config = CovarianceConfig {
         bands: 4,
-        moduli: vec![Some(turn(ORIENTATIONS)), None],
-        pairs: own.into_iter().chain((1..4).map(|i| (band(i), second))).collect(),
+        moduli: vec![Some(table.clone()), Some(table), None],
+        pairs: own.into_iter().chain((0..4).map(|i| (band(i), second))).collect(),
         centred,
     };
     let c = Covariance::new(stencil(), masks.clone(), config).unwrap();
-    let c = graph.apply(c, &[&[z], &others[..], &[m, n]].concat()).unwrap();
+    let c = graph.apply(c, &[&[z], &others[..], &[m, o, n]].concat()).unwrap();
     graph.apply(MaskedMean::of_squares(masks.clone()), &[m]).unwrap();
     graph.apply(MaskedMean::of_values(masks), &[z]).unwrap();
     graph.apply(Channels::new(2..7), &[c]).unwrap();

@@ -3,6 +3,7 @@
 use super::cases::{Case, cases, normals};
 use super::device;
 use super::loss::{ID, emulator};
+use super::rounding::ROOM;
 use skyscat_autodiff::check::{self, Twin};
 use skyscat_autodiff::device::{DeviceCall, DevicePass, DeviceWork};
 use skyscat_autodiff::{CpuKernel, GraphError, Keeps, Operator, Shape};
@@ -45,7 +46,7 @@ impl Operator for Roomy {
         self.0.cpu()
     }
     fn gpu(&self, call: &DeviceCall<'_>) -> Option<DeviceWork<'_>> {
-        self.0.gpu(&DeviceCall { scratch: &[usize::MAX; 3], ..*call })
+        self.0.gpu(&DeviceCall { scratch: &ROOM, ..*call })
     }
 }
 

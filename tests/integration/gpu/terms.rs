@@ -6,10 +6,13 @@ use super::rounding::{Bounded, Memory, interpreted};
 use super::twins::fractions;
 use skyscat_autodiff::check::Functional;
 use skyscat_autodiff::device::{DeviceTerm, Run};
-use skyscat_autodiff::{GpuError, GpuProgram, Graph, Program, Purpose, Shape, Stat, Term};
+use skyscat_autodiff::{
+    Channels, GpuError, GpuProgram, Graph, Program, Purpose, Shape, Stat, Term,
+};
 use skyscat_emulator::loss::{MatchMean, MatchRatio, MatchSum, MatchVariance};
 use skyscat_gpu::Device;
 use skyscat_num::{Par, Seed};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The kernels that are compared here.
@@ -295,6 +298,31 @@ fn groups_have_the_bits_that_they_have_alone() {
     }
     assert_eq!(sum, values.iter().sum::<f64>());
     assert!(values[0] != values[1] && values[1] != values[2], "groups with one loss");
+}
+
+#[test]
+fn channels_read_where_they_stand_give_the_bits_of_those_that_are_copied() {
+    let Some(device) = device("channels of a term") else { return };
+    let x = statistics();
+    let evaluate = |copied: bool, parts: [Range<usize>; 2]| {
+        let mut graph = Graph::new();
+        let whole = graph.input(Shape::complex(ROWS / 6, 3));
+        let parts = parts.map(|range| graph.apply(Channels::new(range), &[whole]).unwrap());
+        if copied {
+            parts.iter().for_each(|&part| graph.output(format!("{part:?}"), part));
+        }
+        graph.term(MatchMean::new("mean".into(), targets(), weights(), 140), &parts, WEIGHT);
+        let graph = Arc::new(graph);
+        let program = GpuProgram::compile(graph.clone(), MAPS, Purpose::Gradient, device.clone());
+        // Two fields, or two that are read in one run and never made.
+        let dispatches = program.unwrap().commands().dispatches;
+        assert_eq!(dispatches, if copied { 2 + 2 + 2 + 2 } else { 1 + 2 });
+        on_gpu(graph, &x, &device)
+    };
+    let found = evaluate(false, [1..3, 0..1]);
+    assert!(found.1.iter().all(|g| g.is_finite()) && found.1.iter().any(|g| *g != 0.0));
+    assert_eq!(found, evaluate(true, [1..3, 0..1]));
+    assert_ne!(found, evaluate(false, [0..2, 2..3]), "must fail");
 }
 
 /// A term that runs on the CPU alone.

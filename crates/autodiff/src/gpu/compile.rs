@@ -20,6 +20,9 @@ pub(super) const UNIFORM_STRIDE: usize = 64;
 /// Bindings that a kernel has at most beside its uniform.
 const UNUSED: usize = 8;
 
+/// Numbers that a piece of scratch may have though no operator needs them.
+const LITTLE_SCRATCH: usize = 1 << 17;
+
 /// What an operator does at a step of the plan.
 pub(super) struct Task<'a> {
     step: usize,
@@ -62,7 +65,7 @@ pub(super) fn compile(
     assert!(graphs.iter().skip(1).all(same), "groups differ in more than their terms");
     let plan = Plan::new(&graph, purpose);
     let lanes = fitting((&graph, &plan), (maps, graphs.len()), &device)?;
-    let tasks = tasks((&graph, &plan), lanes.width(), device.is_double())?;
+    let tasks = tasks((&graph, &plan), lanes.width(), &device)?;
     let part = |_| Part::new(&device, (&graph, &plan), lanes.width());
     let parts = (0..lanes.parts).map(part).collect::<Result<Vec<_>, _>>()?;
     let scratch = (scratch_lengths(&tasks).iter().enumerate())
@@ -122,18 +125,22 @@ pub(super) fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
 }
 
 /// The work of every operator, in the order of the plan. Each may use as much scratch as
-/// another one needs.
+/// another one needs, or little.
 pub(super) fn tasks<'a>(
     (graph, plan): (&'a Graph, &Plan),
     lanes: usize,
-    double: bool,
+    device: &Device,
 ) -> Result<Vec<Task<'a>>, GpuError> {
-    let least = tasks_within((graph, plan), (lanes, &[]), double)?;
-    tasks_within((graph, plan), (lanes, &scratch_lengths(&least)), double)
+    let double = device.is_double();
+    let least = scratch_lengths(&tasks_within((graph, plan), (lanes, &[]), double)?);
+    let limits = device.adapter().allowed;
+    let seen = limits.buffer_bytes.min(limits.binding_bytes) as usize / device.number_bytes();
+    let scratch: Vec<usize> = least.iter().map(|&n| n.max(seen.min(LITTLE_SCRATCH))).collect();
+    tasks_within((graph, plan), (lanes, &scratch), double)
 }
 
 /// The same, for scratch that has these numbers already.
-fn tasks_within<'a>(
+pub(super) fn tasks_within<'a>(
     (graph, plan): (&'a Graph, &Plan),
     (lanes, scratch): (usize, &[usize]),
     double: bool,

@@ -1,7 +1,7 @@
 //! What a program and its descents take on a device, and in how many parts, before
 //! anything is placed there.
 
-use super::compile::{is_borrowed, key, scratch_lengths, tasks, words};
+use super::compile::{is_borrowed, key, scratch_lengths, tasks, tasks_within, words};
 use super::lanes::{Lanes, PADDING};
 use super::terms::Terms;
 use super::vector::Products;
@@ -75,7 +75,7 @@ impl GpuProgram {
     ) -> Result<GpuPlan, GpuError> {
         let plan = Plan::new(graph, Purpose::Gradient);
         let lanes = fitting((graph, &plan), (maps, groups), device)?;
-        let tasks = tasks((graph, &plan), lanes.width(), device.is_double())?;
+        let tasks = tasks((graph, &plan), lanes.width(), device)?;
         let bindings = tasks.iter().flat_map(|t| &t.work.runs).flat_map(|r| &r.bindings);
         let (mut borrowed, mut made) = (HashSet::new(), HashSet::new());
         let mut tables = Vec::new();
@@ -177,7 +177,8 @@ fn largest(
         format!("the result of {} (node {node})", operator.map_or("input", |o| o.name()))
     };
     let fields = plan.buffers.iter().enumerate().map(|(i, &n)| (holds(i), n * lanes));
-    let scratch = scratch_lengths(&tasks((graph, plan), lanes, device.is_double())?);
+    let least = tasks_within((graph, plan), (lanes, &[]), device.is_double())?;
+    let scratch = scratch_lengths(&least);
     let scratch = scratch.into_iter().enumerate().map(|(i, n)| (format!("scratch {i}"), n));
     let variables = ("the variables".to_owned(), graph.variables() * lanes);
     let all = fields.chain(scratch).chain([variables]);

@@ -2,12 +2,14 @@
 //! fields are convolved into it, paired and forgotten; the pullback convolves them again.
 
 use super::Covariance;
+use crate::RotationTable;
 use skyscat_autodiff::device::Binding::{
     self, Cotangent, Gradient, Input, Output, Scratch, Unused,
 };
-use skyscat_autodiff::device::{DeviceCall, DeviceWork, Run};
+use skyscat_autodiff::device::{DeviceCall, DevicePass, DeviceWork, Run};
 use skyscat_num::chunk_rows;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Pieces of scratch: fields; their gradients, or parts of sums; factors of gradients.
 const FIELDS: Binding<'static> = Scratch(0);
@@ -17,6 +19,12 @@ const FACTORS: Binding<'static> = Scratch(2);
 
 /// Bands that a run copies.
 const BANDS: usize = 3;
+
+/// Moduli that a run convolves.
+const MODULI: usize = 3;
+
+/// How a modulus is turned, if it is.
+type Turn = Option<Arc<RotationTable>>;
 
 /// Stands for the second factor of a mean.
 const NONE: u32 = u32::MAX;
@@ -162,22 +170,13 @@ impl<'a> Place<'a, '_> {
     /// Fields of the groups.
     fn fill(&self, runs: &mut Vec<Run<'a>>) {
         self.bands("forward", (Input, FIELDS), runs);
-        for m in 0..self.op.config.moduli.len() {
-            runs.push(self.second("forward", m, (self.input(Input, m), FIELDS)));
-        }
+        self.moduli(true, (Input, FIELDS), runs);
     }
 
     /// Gradients of the fields to those of bands and moduli.
     fn give_back(&self, runs: &mut Vec<Run<'a>>) {
         self.bands("pullback", (Gradient, GRADIENTS), runs);
-        for m in 0..self.op.config.moduli.len() {
-            runs.push(self.second("pullback", m, (GRADIENTS, self.input(Gradient, m))));
-        }
-    }
-
-    /// A modulus among the inputs.
-    fn input(&self, end: fn(usize) -> Binding<'a>, modulus: usize) -> Binding<'a> {
-        end(self.op.config.bands + modulus)
+        self.moduli(false, (Gradient, GRADIENTS), runs);
     }
 
     fn bands(
@@ -206,49 +205,58 @@ impl<'a> Place<'a, '_> {
         }
     }
 
+    fn moduli(
+        &self,
+        forward: bool,
+        (end, fields): (fn(usize) -> Binding<'a>, Binding<'a>),
+        runs: &mut Vec<Run<'a>>,
+    ) {
+        let config = &self.op.config;
+        let alike = |a: &Turn, b: &Turn| a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr);
+        let mut first = 0;
+        for part in config.moduli.chunk_by(alike).flat_map(|alike| alike.chunks(MODULI)) {
+            let one = |i| match i < part.len() {
+                true => end(config.bands + first + i),
+                false => Unused,
+            };
+            let ends = (0..MODULI).map(one).chain([fields.clone()]).collect();
+            runs.push(self.second(forward, (first, part), ends));
+            first += part.len();
+        }
+    }
+
     fn second(
         &self,
-        entry: &'static str,
-        modulus: usize,
-        (from, to): (Binding<'a>, Binding<'a>),
+        forward: bool,
+        (first, moduli): (usize, &'a [Turn]),
+        ends: Vec<Binding<'a>>,
     ) -> Run<'a> {
         let (op, stencil) = (self.op, &*self.op.stencil);
-        let turn = op.config.moduli[modulus].as_ref();
         let sizes = [
             ("pixels", stencil.rows()),
             ("orientations", op.groups()),
             ("first", self.groups.start),
             ("groups", self.groups.len()),
             ("slots", op.layout.slots),
-            ("slot", op.config.bands + modulus * op.groups()),
+            ("slot", op.config.bands + first * op.groups()),
+            ("moduli", moduli.len()),
             ("quads", self.call.quads()),
-            ("padding", 0),
         ];
-        let weights = stencil.all_weights(self.call);
-        let (table, groups) = match entry {
-            "forward" => {
-                let offsets = Binding::indices(&stencil.forward.offsets);
-                let columns = Binding::indices(&stencil.forward.columns);
-                ([offsets, columns, Unused, weights], self.groups.len())
-            }
-            _ => {
-                let offsets = Binding::indices(&stencil.backward.offsets);
-                let columns = Binding::indices(&stencil.backward.columns);
-                let entries = Binding::indices(stencil.backward_entries());
-                // It adds up the groups itself.
-                ([offsets, columns, entries, weights], 1)
+        let (entry, turns) = match (&moduli[0], forward) {
+            (None, true) => ("forward", [Unused, Unused]),
+            (None, false) => ("pullback", [Unused, Unused]),
+            (Some(table), _) => {
+                let entry = if forward { "forward_turned" } else { "pullback_turned" };
+                (entry, [table.shift_binding(), table.weight_binding(self.call)])
             }
         };
-        let (entry, turns) = match (turn, entry) {
-            (None, entry) => (entry, [Unused, Unused]),
-            (Some(table), entry) => {
-                let turns = [table.shift_binding(), table.weight_binding(self.call)];
-                (if entry == "forward" { "forward_turned" } else { "pullback_turned" }, turns)
-            }
-        };
-        let bindings = table.into_iter().chain(turns).chain([from, to]).collect();
-        let invocations = stencil.rows() * groups * op.groups() * self.call.quads();
-        Run::new(("covariance_second", entry), &sizes, bindings, invocations)
+        let pass = if forward { DevicePass::Forward } else { DevicePass::Joint };
+        let tables = [stencil.table(pass), stencil.all_weights(self.call)];
+        let bindings = tables.into_iter().chain(turns).chain(ends).collect();
+        // A pullback adds up the groups itself.
+        let groups = if forward { self.groups.len() } else { 1 };
+        let numbers = stencil.rows() * groups * moduli.len() * op.groups();
+        Run::new(("covariance_second", entry), &sizes, bindings, numbers * self.call.quads())
     }
 
     /// Parts of the sums of the groups' products; or, from those of all groups, the output.
