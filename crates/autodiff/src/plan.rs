@@ -1,6 +1,7 @@
 //! Which steps a program takes, and where each value lives while it is needed.
 
-use crate::{Graph, Keeps, Shape, statistics};
+use crate::statistics::{self, Reading};
+use crate::{Graph, Keeps, Shape};
 use std::collections::BTreeMap;
 
 /// What a program is for.
@@ -95,6 +96,8 @@ impl Step {
 /// Steps in order, and the buffer of each node's value and gradient.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// How the terms read their statistics.
+    pub(crate) reading: Reading,
     pub(crate) steps: Vec<Step>,
     pub(crate) value: Vec<Option<usize>>,
     pub(crate) gradient: Vec<Option<usize>>,
@@ -117,10 +120,10 @@ struct Lifetime {
 }
 
 impl Plan {
-    pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Self {
+    pub(crate) fn new(graph: &Graph, purpose: Purpose, reading: Reading) -> Self {
         let read: Vec<usize> = match purpose {
             Purpose::Values => Vec::new(),
-            Purpose::Gradient => statistics::read(graph).into_keys().collect(),
+            Purpose::Gradient => statistics::read(graph, reading).into_keys().collect(),
         };
         let differentiated = ancestors(graph, read.iter().copied());
         let outputs = graph.outputs.iter().map(|(_, node)| node.index());
@@ -128,6 +131,7 @@ impl Plan {
         let steps = order(graph, purpose, &wanted, &differentiated);
         let lives = lifetimes(graph, purpose, (&steps, &read));
         let mut plan = Self {
+            reading,
             begins: begins(graph, (&steps, &read)),
             steps,
             clears: BTreeMap::new(),

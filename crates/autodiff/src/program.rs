@@ -1,7 +1,7 @@
 //! A compiled graph: buffers placed, ready to run without allocating.
 
 use crate::plan::{Plan, Step};
-use crate::statistics::places;
+use crate::statistics::{Reading, places};
 use crate::{
     Cut, Field, Floor, Forward, Graph, GraphError, JointPullback, Keeps, MemoryPlan, Objective,
     Part, Precision, Pullback, Purpose, Shape, Stat, TermValue,
@@ -90,7 +90,7 @@ impl<T: Precision> Program<T> {
             let operator = node.operator.as_ref().expect("has inputs");
             return Err(operator.refuse(&shapes, "at most 64 inputs"));
         }
-        let plan = Plan::new(&graph, purpose);
+        let plan = Plan::new(&graph, purpose, Reading::InPlace);
         let lanes = T::padded(maps);
         let buffers = plan.buffers.iter().map(|&n| vec![T::default(); n * lanes]).collect();
         let scratch_len = graph.nodes.iter().filter_map(|node| {
@@ -316,7 +316,8 @@ impl<T: Precision> Program<T> {
             if self.cut.is_some() {
                 stat.fill(0.0);
             }
-            self.read(places(&self.graph, node.index()), stat, self.place());
+            let places = places(&self.graph, node.index(), self.plan.reading);
+            self.read(places, stat, self.place());
         }
         if let Some(cut) = &self.cut {
             cut.complete(stats);
@@ -460,7 +461,7 @@ impl<T: Precision> Program<T> {
         let (whole, first) = self.place();
         let mut zeroed = vec![false; graph.len()];
         for ((node, weight), source) in inputs(&graph).into_iter().zip(&self.stat_gradients) {
-            let (node, places) = places(&graph, node);
+            let (node, places) = places(&graph, node, self.plan.reading);
             let buffer = self.plan.gradient[node].expect("a term's input has a gradient");
             let len = graph.nodes[node].shape.reals() * self.lanes;
             let target = &mut self.buffers[buffer][..len];

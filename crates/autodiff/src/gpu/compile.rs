@@ -63,8 +63,7 @@ pub(super) fn compile(
     }
     let same = |other: &Arc<Graph>| format!("{other:?}") == format!("{graph:?}");
     assert!(graphs.iter().skip(1).all(same), "groups differ in more than their terms");
-    let plan = Plan::new(&graph, purpose);
-    let lanes = fitting((&graph, &plan), (maps, graphs.len()), &device)?;
+    let (plan, lanes) = fitting((&graph, purpose), (maps, graphs.len()), &device)?;
     let tasks = tasks((&graph, &plan), lanes.width(), &device)?;
     let part = |_| Part::new(&device, (&graph, &plan), lanes.width());
     let parts = (0..lanes.parts).map(part).collect::<Result<Vec<_>, _>>()?;
@@ -75,7 +74,7 @@ pub(super) fn compile(
     let (terms, values) = match purpose {
         Purpose::Values => (None, None),
         Purpose::Gradient => {
-            let terms = Terms::new(graphs, maps)?;
+            let terms = Terms::new(graphs, maps, plan.reading)?;
             let buffers = terms.allocate(&device, lanes.groups)?;
             (Some(terms), Some(buffers))
         }
@@ -312,7 +311,7 @@ impl<'a> Binder<'a> {
             return terms.record(device, lanes, buffers, find, into);
         }
         let mut whole = HashMap::new();
-        for (node, reals) in statistics::read(self.graph) {
+        for (node, reals) in statistics::read(self.graph, self.plan.reading) {
             let one = |label| device.storage(label, reals * lanes.all());
             let (value, gradient) = (one("a statistic")?, one("gradient of a statistic")?);
             into.clear(&value, reals * lanes.all());
@@ -322,7 +321,7 @@ impl<'a> Binder<'a> {
         }
         let find = |node| (&whole[&node].0, &whole[&node].1);
         terms.record(device, lanes, buffers, find, into)?;
-        for (node, _) in statistics::read(self.graph) {
+        for (node, _) in statistics::read(self.graph, self.plan.reading) {
             self.copy_parts(node, "forward", &whole[&node].1, into)?;
         }
         Ok(())

@@ -290,7 +290,8 @@ impl GpuProgram {
             if !value.is_finite() {
                 // What the terms read has been overwritten: once more, to name it.
                 let read = |node| self.read(node, &self.recorded.forward);
-                let what = terms::culprit(&self.graph, term, self.lanes, group, read)?;
+                let at = (term, self.plan.reading);
+                let what = terms::culprit(&self.graph, at, self.lanes, group, read)?;
                 let term = self.terms[group][term].name.clone();
                 let evaluation = self.evaluations[group];
                 return Err(GpuError::NotFinite { term, what, evaluation });

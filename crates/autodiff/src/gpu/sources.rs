@@ -1,7 +1,7 @@
 //! What the kernels of loss terms read in one run.
 
 use crate::Graph;
-use crate::statistics::places;
+use crate::statistics::{Reading, places};
 use std::collections::HashSet;
 
 /// What one run of a term's kernel reads.
@@ -16,10 +16,10 @@ pub(super) struct Source {
 
 /// What a term reads. No source has a coefficient twice: its gradients are added to by one
 /// invocation each.
-pub(super) fn sources(graph: &Graph, term: usize) -> Vec<Source> {
+pub(super) fn sources(graph: &Graph, term: usize, reading: Reading) -> Vec<Source> {
     let (mut list, mut row) = (Vec::<(Source, HashSet<u32>)>::new(), 0);
     for input in &graph.terms[term].inputs {
-        let (node, places) = places(graph, input.index());
+        let (node, places) = places(graph, input.index(), reading);
         let places: Vec<u32> = places.map(|n| u32::try_from(n).expect("below 2³²")).collect();
         let free = |(s, taken): &(Source, HashSet<u32>)| {
             s.node == node && places.iter().all(|place| !taken.contains(place))
@@ -42,7 +42,6 @@ pub(super) fn sources(graph: &Graph, term: usize) -> Vec<Source> {
 mod tests {
     use super::*;
     use crate::{Channels, Shape, check::Functional, statistics::read};
-    use std::collections::BTreeMap;
 
     #[test]
     fn chosen_channels_are_read_where_they_stand_and_none_twice_in_a_run() {
@@ -53,7 +52,7 @@ mod tests {
         let one = choose(&mut graph, some, 2..3).unwrap();
         let other = graph.input(Shape::real(1, 2));
         graph.term(Functional(Vec::new()), &[some, other, whole, one], 1.0);
-        let found = sources(&graph, 0);
+        let found = sources(&graph, 0, Reading::InPlace);
         let nodes: Vec<usize> = found.iter().map(|s| s.node).collect();
         assert_eq!(nodes, [0, 3, 0], "`whole` has all that `some` has");
         // Channels 1 to 3 of both rows, then channel 3, which the first has already.
@@ -63,6 +62,18 @@ mod tests {
         assert_eq!(found[2].picks[..2], [[14, 0], [15, 1]]);
         assert_eq!(found[2].picks.len(), 20);
         assert_eq!(found.len(), 3);
-        assert_eq!(read(&graph), BTreeMap::from([(0, 20), (3, 2)]));
+        let all = |reading| read(&graph, reading).into_iter().collect::<Vec<_>>();
+        assert_eq!(all(Reading::InPlace), [(0, 20), (3, 2)]);
+        // Each by itself.
+        assert_eq!(all(Reading::Copied), [(0, 20), (1, 12), (2, 4), (3, 2)]);
+        let found = sources(&graph, 0, Reading::Copied);
+        assert_eq!(found.iter().map(|s| s.node).collect::<Vec<_>>(), [1, 3, 0, 2]);
+        assert!(
+            found[3].picks.iter().eq((34..)
+                .zip(0..4)
+                .map(|(a, b)| [a, b])
+                .collect::<Vec<_>>()
+                .iter())
+        );
     }
 }

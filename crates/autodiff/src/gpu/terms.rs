@@ -6,6 +6,7 @@ use super::lanes::Lanes;
 use super::sources::{Source, sources};
 use crate::Graph;
 use crate::device::DeviceTerm;
+use crate::statistics::Reading;
 use skyscat_gpu::{Bound, Buffer, Device, Recording};
 use std::sync::Arc;
 
@@ -40,7 +41,11 @@ pub(super) struct TermBuffers {
 
 impl Terms {
     /// The kernels of the terms, the columns of each group from its own graph.
-    pub(super) fn new(graphs: &[Arc<Graph>], maps: usize) -> Result<Self, GpuError> {
+    pub(super) fn new(
+        graphs: &[Arc<Graph>],
+        maps: usize,
+        reading: Reading,
+    ) -> Result<Self, GpuError> {
         let (mut kernels, mut rows) = (Vec::new(), Vec::new());
         for (t, data) in graphs[0].terms.iter().enumerate() {
             let count = data.inputs.iter().map(|&n| graphs[0].shape(n).reals()).sum();
@@ -63,7 +68,8 @@ impl Terms {
             kernels.push((kernel, (0..count).flat_map(row).copied().collect()));
             rows.push(count);
         }
-        let sources = (0..kernels.len()).map(|term| sources(&graphs[0], term)).collect();
+        let sources = (0..kernels.len()).map(|term| sources(&graphs[0], term, reading));
+        let sources = sources.collect();
         Ok(Self { kernels, rows, sources })
     }
 
@@ -146,12 +152,12 @@ fn fits(term: &DeviceTerm) -> bool {
 /// What of a term is not finite: a statistic, given as read from all parts, or its value.
 pub(super) fn culprit(
     graph: &Graph,
-    term: usize,
+    (term, reading): (usize, Reading),
     lanes: Lanes,
     group: usize,
     read: impl Fn(usize) -> Result<Vec<f64>, GpuError>,
 ) -> Result<String, GpuError> {
-    for Source { node, picks } in sources(graph, term) {
+    for Source { node, picks } in sources(graph, term, reading) {
         let padded = read(node)?;
         let rows = graph.nodes[node].shape.reals();
         let own = picks.iter().map(|[_, row]| (rows, *row as usize));
