@@ -54,26 +54,20 @@ mod tests {
         graph.term(Functional(Vec::new()), &[some, other, whole, one], 1.0);
         let found = sources(&graph, 0, Reading::InPlace);
         let nodes: Vec<usize> = found.iter().map(|s| s.node).collect();
-        assert_eq!(nodes, [0, 3, 0], "`whole` has all that `some` has");
+        assert_eq!(nodes, [0, 3, 0, 0], "`whole` has all that `some` has, and both have `one`");
         // Channels 1 to 3 of both rows, then channel 3, which the first has already.
         let some = [2, 3, 4, 5, 6, 7, 12, 13, 14, 15, 16, 17];
         assert_eq!(found[0].picks, (0..).zip(some).map(|(a, b)| [a, b]).collect::<Vec<_>>());
         assert_eq!(found[1].picks, [[12, 0], [13, 1]]);
         assert_eq!(found[2].picks[..2], [[14, 0], [15, 1]]);
         assert_eq!(found[2].picks.len(), 20);
-        assert_eq!(found.len(), 3);
+        assert_eq!(found[3].picks, [[34, 6], [35, 7], [36, 16], [37, 17]]);
         let all = |reading| read(&graph, reading).into_iter().collect::<Vec<_>>();
         assert_eq!(all(Reading::InPlace), [(0, 20), (3, 2)]);
         // Each by itself.
         assert_eq!(all(Reading::Copied), [(0, 20), (1, 12), (2, 4), (3, 2)]);
         let found = sources(&graph, 0, Reading::Copied);
         assert_eq!(found.iter().map(|s| s.node).collect::<Vec<_>>(), [1, 3, 0, 2]);
-        assert!(
-            found[3].picks.iter().eq((34..)
-                .zip(0..4)
-                .map(|(a, b)| [a, b])
-                .collect::<Vec<_>>()
-                .iter())
-        );
+        assert_eq!(found[3].picks, [[34, 0], [35, 1], [36, 2], [37, 3]]);
     }
 }
