@@ -105,6 +105,7 @@ pub(crate) struct Plan {
     pub(crate) begins: Vec<Option<usize>>,
     /// Nodes whose gradients become 0 before a step where such steps are to be few: as
     /// many as have a buffer by then.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "a CPU zeroes one by one"))]
     pub(crate) clears: BTreeMap<usize, Vec<usize>>,
     /// Length of each buffer in reals of one map.
     pub(crate) buffers: Vec<usize>,

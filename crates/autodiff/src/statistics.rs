@@ -9,6 +9,7 @@ pub(crate) enum Reading {
     /// In the field: they are never copied.
     InPlace,
     /// In a place of their own, which is smaller than the field.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "batches split on a GPU alone"))]
     Copied,
 }
 
