@@ -10,7 +10,7 @@
 use ndarray::Array3;
 use skyscat::autodiff::{GpuProgram, Precision, Program};
 use skyscat::emulator::{BatchId, Config, Emulator};
-use skyscat::gpu::{Access, Bound, Choice, Device, DeviceError, Entry, Recording};
+use skyscat::gpu::{Access, Bound, Choice, Commands, Device, DeviceError, Entry, Recording};
 use skyscat::healpix::{MapSet, Nside, Ordering};
 use skyscat::num::{Par, Seed};
 use std::sync::Arc;
@@ -161,6 +161,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let off = largest(&mut gradient.iter().zip(&exact).map(|(a, b)| f64::from(*a) - b));
     let (loss, off) = ((found / value - 1.0).abs(), off / largest(&mut exact.iter().copied()));
     println!("{} in f32: {on_gpu}", device.adapter().name);
+    let Commands { dispatches, transfers, stretches } = gpu.commands();
+    println!("{dispatches} dispatches, {transfers} transfers in {stretches} stretches");
     println!("in {} parts; off by {loss:.1e}, the gradient by {off:.1e}", gpu.parts());
     if loss > 1e-5 || off > 1e-4 {
         return Err("the device does not compute what the CPU does".into());

@@ -9,11 +9,8 @@
 //   image      [pixel][channel][map]
 //   bands      [pixel][orientation][channel][re, im][map]
 //   weights    [entry][orientation][re, im]
-// Rows of the table are in compressed form: the entries of row p are
-// offsets[p] .. offsets[p + 1], their columns are columns[entry].
-//
-// The pullback reads the transposed table: columns then holds rows of the
-// forward table, and entries says which weights each of them takes.
+//   table      offset of each row and of the end, then the column of each entry;
+//              transposed, in the pullback, a row and an entry of the first in its place
 
 /// Sizes of one convolution.
 struct ConvolveSizes {
@@ -28,12 +25,10 @@ struct ConvolveSizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: ConvolveSizes;
-@group(0) @binding(1) var<storage, read> offsets: array<u32>;
-@group(0) @binding(2) var<storage, read> columns: array<u32>;
-@group(0) @binding(3) var<storage, read> entries: array<u32>;
-@group(0) @binding(4) var<storage, read> weights: array<vec2<real>>;
-@group(0) @binding(5) var<storage, read> source: array<quad>;
-@group(0) @binding(6) var<storage, read_write> destination: array<quad>;
+@group(0) @binding(1) var<storage, read> table: array<u32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec2<real>>;
+@group(0) @binding(3) var<storage, read> source: array<quad>;
+@group(0) @binding(4) var<storage, read_write> destination: array<quad>;
 
 // bands = table · image: one complex number of four maps an invocation.
 @compute @workgroup_size(64)
@@ -46,10 +41,12 @@ fn forward(invocation: Invocation) {
     if pixel >= sizes.pixels {
         return;
     }
+    let columns = sizes.pixels + 1u;
     var re = quad();
     var im = quad();
-    for (var entry = offsets[pixel]; entry < offsets[pixel + 1u]; entry++) {
-        let x = source[(columns[entry] * sizes.channels + channel) * sizes.quads + maps];
+    for (var entry = table[pixel]; entry < table[pixel + 1u]; entry++) {
+        let column = table[columns + entry];
+        let x = source[(column * sizes.channels + channel) * sizes.quads + maps];
         let weight = weights[entry * sizes.orientations + orientation];
         re = fma(quad(weight.x), x, re);
         im = fma(quad(weight.y), x, im);
@@ -70,11 +67,12 @@ fn pullback(invocation: Invocation) {
     if pixel >= sizes.pixels {
         return;
     }
+    let entries = sizes.pixels + 1u;
     var re = destination[index];
     var im = quad();
-    for (var i = offsets[pixel]; i < offsets[pixel + 1u]; i++) {
-        let row = columns[i] * sizes.orientations;
-        let entry = entries[i] * sizes.orientations;
+    for (var i = table[pixel]; i < table[pixel + 1u]; i++) {
+        let row = table[entries + 2u * i] * sizes.orientations;
+        let entry = table[entries + 2u * i + 1u] * sizes.orientations;
         for (var orientation = 0u; orientation < sizes.orientations; orientation++) {
             let band = (row + orientation) * sizes.channels + channel;
             let weight = weights[entry + orientation];

@@ -1,21 +1,22 @@
 // Prelude: invocation, quad.
 //
-// Covariances of the fields of one group: sums of products, a tree over parts, pairs.
+// Covariances of the fields of some groups: sums of products; of all groups: a tree over
+// parts, pairs.
 //
 // Twin of `crates/wavelet/src/operators/covariance/sums.rs`: rows of a part are
 // summed in order with the same fused multiply-adds, and parts by a fixed tree. Parts
 // have other lengths than on the CPU.
 //
 // Layouts, the map innermost:
-//   fields     [pixel][slot][re, im][map]
+//   fields     [group of the run][pixel][slot][re, im][map]
 //   weights    [pixel][mask]
 //   tiles      [tile][x, y, first sum, sums from one y to the next, xs, ys]: products of
 //              one or two neighbouring x with one or two y; y = 0xffffffff for a mean of x
-//   partials   [part][mask][sum][re, im][map]
+//   partials   [part][mask][group][sum][re, im][map]
 //   picks      [channel][first, step, sum, conjugated, x, y]
 //   destination [mask][channel][re, im][map]
 
-/// Sizes of the covariances of one group.
+/// Sizes of the covariances of some groups.
 struct CovarianceProductsSizes {
     /// Pixels.
     pixels: u32,
@@ -33,8 +34,12 @@ struct CovarianceProductsSizes {
     means: u32,
     /// Fours of maps of the batch, padding included.
     quads: u32,
-    /// The group.
-    group: u32,
+    /// First group of the run.
+    first: u32,
+    /// Groups of the run.
+    groups: u32,
+    /// All groups.
+    orientations: u32,
     /// Channels of a group.
     picked: u32,
     /// Channels of all pairs, before the means.
@@ -44,11 +49,7 @@ struct CovarianceProductsSizes {
     /// Tiles of products, and means.
     tiles: u32,
     /// Nothing.
-    padding0: u32,
-    /// Nothing.
-    padding1: u32,
-    /// Nothing.
-    padding2: u32,
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceProductsSizes;
@@ -70,9 +71,14 @@ fn plus(sum: Complex, x: Complex, y: Complex) -> Complex {
     return Complex(re, im);
 }
 
-fn keep(sum: u32, part_and_mask: u32, maps: u32, value: Complex) {
-    let sums = sizes.products + sizes.means;
-    let at = 2u * (part_and_mask * sums + sum) * sizes.quads + maps;
+// Where a sum of a group stands within a part.
+fn place(mask: u32, group: u32, sum: u32, maps: u32) -> u32 {
+    let row = mask * sizes.orientations + group;
+    return 2u * (row * (sizes.products + sizes.means) + sum) * sizes.quads + maps;
+}
+
+fn keep(sum: u32, part_and_mask: u32, group: u32, maps: u32, value: Complex) {
+    let at = place(part_and_mask, sizes.first + group, sum, maps);
     partials[at] = value.re;
     partials[at + sizes.quads] = value.im;
 }
@@ -84,7 +90,9 @@ fn forward(invocation: Invocation) {
     let index = flat(invocation);
     let maps = index % sizes.quads;
     let tile = 6u * ((index / sizes.quads) % sizes.tiles);
-    let part_and_mask = index / (sizes.quads * sizes.tiles);
+    let rest = index / (sizes.quads * sizes.tiles);
+    let group = rest % sizes.groups;
+    let part_and_mask = rest / sizes.groups;
     let mask = part_and_mask % sizes.masks;
     let part = part_and_mask / sizes.masks;
     if part >= sizes.parts {
@@ -93,7 +101,8 @@ fn forward(invocation: Invocation) {
     let width = 2u * sizes.quads;
     let stride = sizes.slots * width;
     let end = min((part + 1u) * sizes.chunk, sizes.pixels);
-    let x = tiles[tile] * width + maps;
+    let start = group * sizes.pixels * stride + maps;
+    let x = start + tiles[tile] * width;
     let first = tiles[tile + 2u];
     if tiles[tile + 1u] == 0xffffffffu {
         var sum = Complex();
@@ -102,11 +111,11 @@ fn forward(invocation: Invocation) {
             let z = field(row * stride + x);
             sum = Complex(fma(w, z.re, sum.re), fma(w, z.im, sum.im));
         }
-        keep(first, part_and_mask, maps, sum);
+        keep(first, part_and_mask, group, maps, sum);
         return;
     }
     // Where there is no second one, the first is taken twice.
-    let y = tiles[tile + 1u] * width + maps;
+    let y = start + tiles[tile + 1u] * width;
     let xs = tiles[tile + 4u] - 1u;
     let ys = tiles[tile + 5u] - 1u;
     var a = Complex();
@@ -127,17 +136,17 @@ fn forward(invocation: Invocation) {
         d = plus(d, x1, y1);
     }
     let next = first + ys * tiles[tile + 3u];
-    keep(first, part_and_mask, maps, a);
-    keep(first + xs, part_and_mask, maps, b);
-    keep(next, part_and_mask, maps, c);
-    keep(next + xs, part_and_mask, maps, d);
+    keep(first, part_and_mask, group, maps, a);
+    keep(first + xs, part_and_mask, group, maps, b);
+    keep(next, part_and_mask, group, maps, c);
+    keep(next + xs, part_and_mask, group, maps, d);
 }
 
 // The parts added pairwise into the first: neighbours, then pairs of those.
 @compute @workgroup_size(64)
 fn tree(invocation: Invocation) {
     let index = flat(invocation);
-    let block = 2u * sizes.masks * (sizes.products + sizes.means) * sizes.quads;
+    let block = place(sizes.masks, 0u, 0u, 0u);
     if index >= block {
         return;
     }
@@ -152,27 +161,28 @@ fn tree(invocation: Invocation) {
 @compute @workgroup_size(64)
 fn finish(invocation: Invocation) {
     let index = flat(invocation);
-    let sums = sizes.products + sizes.means;
     let all = sizes.picked + sizes.means;
     let maps = index % sizes.quads;
     let which = (index / sizes.quads) % all;
-    let mask = index / (sizes.quads * all);
+    let row = index / (sizes.quads * all);
+    let group = row % sizes.orientations;
+    let mask = row / sizes.orientations;
     if mask >= sizes.masks {
         return;
     }
-    let first = 2u * mask * sums * sizes.quads + maps;
+    let first = place(mask, group, 0u, maps);
     var channel = 0u;
     var re = quad();
     var im = quad();
     if which >= sizes.picked {
         let slot = which - sizes.picked;
-        channel = sizes.pairs + sizes.group * sizes.slots + slot;
+        channel = sizes.pairs + group * sizes.slots + slot;
         let at = first + 2u * (sizes.products + slot) * sizes.quads;
         re = partials[at];
         im = partials[at + sizes.quads];
     } else {
         let pick = 6u * which;
-        channel = picks[pick] + sizes.group * picks[pick + 1u];
+        channel = picks[pick] + group * picks[pick + 1u];
         let at = first + 2u * picks[pick + 2u] * sizes.quads;
         re = partials[at];
         im = partials[at + sizes.quads];

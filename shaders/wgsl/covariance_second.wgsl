@@ -1,88 +1,80 @@
 // Prelude: invocation, quad.
 //
-// The fields of one group: bands copied, moduli convolved and turned, and the pullbacks.
+// Fields of some groups: up to three moduli convolved and turned, and the pullback.
 //
 // Twin of `crates/wavelet/src/operators/covariance/fill.rs`: the entries of a row are
 // summed in the same order with fused multiply-adds. The pullback gathers over the
-// transposed table, where the CPU scatters.
+// transposed table, where the CPU scatters, and adds one group after the other.
 //
 // Layouts, the map innermost:
-//   band       [pixel][orientation][re, im][map]
 //   modulus    [pixel][orientation][map]
-//   fields     [pixel][slot][re, im][map], those of one group
+//   fields     [group of the run][pixel][slot][re, im][map]
 //   weights    [entry][orientation][re, im]
 //   shifts, turns  [pixel][orientation], with cos² and sin² for each turn
-// The entries of row p are offsets[p] .. offsets[p + 1]. In the pullback columns holds
-// rows of the forward table, and entries says which weights each of them takes.
+//   table      as in `convolve.wgsl`
 
-/// Sizes of the fields of one group.
+/// Sizes of the fields of some groups.
 struct CovarianceSecondSizes {
     /// Pixels.
     pixels: u32,
     /// Oriented wavelets in the table, and groups.
     orientations: u32,
-    /// The group: which wavelet convolves the moduli.
-    group: u32,
+    /// First group of the run: which wavelet convolves the moduli.
+    first: u32,
+    /// Groups of the run.
+    groups: u32,
     /// Slots of a group.
     slots: u32,
-    /// First slot of the band or modulus of this run.
+    /// First slot of the first modulus of this run.
     slot: u32,
+    /// Moduli of the run.
+    moduli: u32,
     /// Fours of maps of the batch, padding included.
     quads: u32,
-    /// Nothing.
-    padding0: u32,
-    /// Nothing.
-    padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceSecondSizes;
-@group(0) @binding(1) var<storage, read> offsets: array<u32>;
-@group(0) @binding(2) var<storage, read> columns: array<u32>;
-@group(0) @binding(3) var<storage, read> entries: array<u32>;
-@group(0) @binding(4) var<storage, read> weights: array<vec2<real>>;
-@group(0) @binding(5) var<storage, read> shifts: array<u32>;
-@group(0) @binding(6) var<storage, read> turns: array<vec2<real>>;
-@group(0) @binding(7) var<storage, read> source: array<quad>;
-@group(0) @binding(8) var<storage, read_write> destination: array<quad>;
-
-// fields = band of this group.
-@compute @workgroup_size(64)
-fn bands(invocation: Invocation) {
-    let index = flat(invocation);
-    let width = 2u * sizes.quads;
-    let pixel = index / width;
-    if pixel >= sizes.pixels {
-        return;
-    }
-    let number = index % width;
-    let start = (pixel * sizes.orientations + sizes.group) * width + number;
-    destination[(pixel * sizes.slots + sizes.slot) * width + number] = source[start];
-}
-
-// band gradient += fields gradient.
-@compute @workgroup_size(64)
-fn bands_pullback(invocation: Invocation) {
-    let index = flat(invocation);
-    let width = 2u * sizes.quads;
-    let pixel = index / width;
-    if pixel >= sizes.pixels {
-        return;
-    }
-    let number = index % width;
-    let to = (pixel * sizes.orientations + sizes.group) * width + number;
-    destination[to] += source[(pixel * sizes.slots + sizes.slot) * width + number];
-}
+@group(0) @binding(1) var<storage, read> table: array<u32>;
+@group(0) @binding(2) var<storage, read> weights: array<vec2<real>>;
+@group(0) @binding(3) var<storage, read> shifts: array<u32>;
+@group(0) @binding(4) var<storage, read> turns: array<vec2<real>>;
+@group(0) @binding(5) var<storage, read_write> modulus0: array<quad>;
+@group(0) @binding(6) var<storage, read_write> modulus1: array<quad>;
+@group(0) @binding(7) var<storage, read_write> modulus2: array<quad>;
+@group(0) @binding(8) var<storage, read_write> fields: array<quad>;
 
 /// Which number an invocation computes.
 struct Own {
     pixel: u32,
+    group: u32,
+    modulus: u32,
     channel: u32,
     maps: u32,
 }
 
-fn own(index: u32) -> Own {
-    let channels = sizes.quads * sizes.orientations;
-    return Own(index / channels, (index / sizes.quads) % sizes.orientations, index % sizes.quads);
+// The number of a run with so many groups a pixel.
+fn own(index: u32, groups: u32) -> Own {
+    let channel = index / sizes.quads;
+    let modulus = channel / sizes.orientations;
+    let group = modulus / sizes.moduli;
+    return Own(
+        group / groups,
+        group % groups,
+        modulus % sizes.moduli,
+        channel % sizes.orientations,
+        index % sizes.quads,
+    );
+}
+
+// Where a channel of a modulus stands.
+fn there(pixel: u32, channel: u32, maps: u32) -> u32 {
+    return (pixel * sizes.orientations + channel) * sizes.quads + maps;
+}
+
+// Where it stands among the fields.
+fn here(group: u32, pixel: u32, modulus: u32, channel: u32, maps: u32) -> u32 {
+    let row = (group * sizes.pixels + pixel) * sizes.slots + sizes.slot;
+    return 2u * (row + modulus * sizes.orientations + channel) * sizes.quads + maps;
 }
 
 // cos²·a + sin²·b, as a channel is turned at a pixel.
@@ -93,95 +85,144 @@ fn between(at: u32, a: Complex, b: Complex) -> Complex {
     return Complex(re, im);
 }
 
-// Modulus ⋆ wavelet of the group at a pixel, one channel.
-fn convolved(pixel: u32, channel: u32, maps: u32) -> Complex {
-    var re = quad();
-    var im = quad();
-    for (var entry = offsets[pixel]; entry < offsets[pixel + 1u]; entry++) {
-        let x = source[(columns[entry] * sizes.orientations + channel) * sizes.quads + maps];
-        let weight = weights[entry * sizes.orientations + sizes.group];
-        re = fma(quad(weight.x), x, re);
-        im = fma(quad(weight.y), x, im);
+// sum + weight x, for the weight of an entry.
+fn weighted(sum: Complex, entry: u32, group: u32, x: quad) -> Complex {
+    let weight = weights[entry * sizes.orientations + group];
+    return Complex(fma(quad(weight.x), x, sum.re), fma(quad(weight.y), x, sum.im));
+}
+
+// Modulus ⋆ wavelet of the group at a pixel, one channel: a loop for each modulus, so that
+// none asks at every entry which it is.
+fn convolved(at: Own, channel: u32) -> Complex {
+    let columns = sizes.pixels + 1u;
+    let group = sizes.first + at.group;
+    let end = table[at.pixel + 1u];
+    var sum = Complex();
+    if at.modulus == 0u {
+        for (var entry = table[at.pixel]; entry < end; entry++) {
+            let x = modulus0[there(table[columns + entry], channel, at.maps)];
+            sum = weighted(sum, entry, group, x);
+        }
+    } else if at.modulus == 1u {
+        for (var entry = table[at.pixel]; entry < end; entry++) {
+            let x = modulus1[there(table[columns + entry], channel, at.maps)];
+            sum = weighted(sum, entry, group, x);
+        }
+    } else {
+        for (var entry = table[at.pixel]; entry < end; entry++) {
+            let x = modulus2[there(table[columns + entry], channel, at.maps)];
+            sum = weighted(sum, entry, group, x);
+        }
     }
-    return Complex(re, im);
+    return sum;
 }
 
-// Where a channel of the run stands among the fields.
-fn place(pixel: u32, channel: u32, maps: u32) -> u32 {
-    return 2u * (pixel * sizes.slots + sizes.slot + channel) * sizes.quads + maps;
-}
-
-fn keep(to: Own, z: Complex) {
-    let at = place(to.pixel, to.channel, to.maps);
-    destination[at] = z.re;
-    destination[at + sizes.quads] = z.im;
+fn keep(at: Own, z: Complex) {
+    let to = here(at.group, at.pixel, at.modulus, at.channel, at.maps);
+    fields[to] = z.re;
+    fields[to + sizes.quads] = z.im;
 }
 
 // fields = modulus ⋆ wavelet: one complex number of four maps an invocation.
 @compute @workgroup_size(64)
 fn forward(invocation: Invocation) {
-    let at = own(flat(invocation));
+    let at = own(flat(invocation), sizes.groups);
     if at.pixel >= sizes.pixels {
         return;
     }
-    keep(at, convolved(at.pixel, at.channel, at.maps));
+    keep(at, convolved(at, at.channel));
 }
 
 // The same, turned.
 @compute @workgroup_size(64)
 fn forward_turned(invocation: Invocation) {
-    let at = own(flat(invocation));
+    let at = own(flat(invocation), sizes.groups);
     if at.pixel >= sizes.pixels {
         return;
     }
     let r = sizes.orientations;
-    let turn = at.pixel * r + sizes.group;
-    let a = convolved(at.pixel, (at.channel + shifts[turn]) % r, at.maps);
-    let b = convolved(at.pixel, (at.channel + shifts[turn] + 1u) % r, at.maps);
+    let turn = at.pixel * r + sizes.first + at.group;
+    let a = convolved(at, (at.channel + shifts[turn]) % r);
+    let b = convolved(at, (at.channel + shifts[turn] + 1u) % r);
     keep(at, between(turn, a, b));
 }
 
-fn field(pixel: u32, channel: u32, maps: u32) -> Complex {
-    let at = place(pixel, channel, maps);
-    return Complex(source[at], source[at + sizes.quads]);
+fn field(at: Own, group: u32, pixel: u32, channel: u32) -> Complex {
+    let start = here(group, pixel, at.modulus, channel, at.maps);
+    return Complex(fields[start], fields[start + sizes.quads]);
 }
 
 // The real part of weight* z, its two sums kept apart.
-fn plus(sum: Complex, i: u32, z: Complex) -> Complex {
-    let weight = weights[entries[i] * sizes.orientations + sizes.group];
+fn plus(sum: Complex, entry: u32, group: u32, z: Complex) -> Complex {
+    let weight = weights[entry * sizes.orientations + sizes.first + group];
     return Complex(fma(quad(weight.x), z.re, sum.re), fma(quad(weight.y), z.im, sum.im));
+}
+
+// What the gradient of a modulus is so far.
+fn gradient(at: Own) -> quad {
+    let start = there(at.pixel, at.channel, at.maps);
+    if at.modulus == 0u {
+        return modulus0[start];
+    }
+    if at.modulus == 1u {
+        return modulus1[start];
+    }
+    return modulus2[start];
+}
+
+fn give(at: Own, value: quad) {
+    let to = there(at.pixel, at.channel, at.maps);
+    if at.modulus == 0u {
+        modulus0[to] = value;
+    } else if at.modulus == 1u {
+        modulus1[to] = value;
+    } else {
+        modulus2[to] = value;
+    }
 }
 
 // modulus gradient += tableᵀ · fields gradient: one number of four maps an invocation.
 @compute @workgroup_size(64)
 fn pullback(invocation: Invocation) {
-    let index = flat(invocation);
-    let at = own(index);
+    let at = own(flat(invocation), 1u);
     if at.pixel >= sizes.pixels {
         return;
     }
-    var sum = Complex(destination[index], quad());
-    for (var i = offsets[at.pixel]; i < offsets[at.pixel + 1u]; i++) {
-        sum = plus(sum, i, field(columns[i], at.channel, at.maps));
+    let entries = sizes.pixels + 1u;
+    var value = gradient(at);
+    for (var group = 0u; group < sizes.groups; group++) {
+        var sum = Complex(value, quad());
+        for (var i = table[at.pixel]; i < table[at.pixel + 1u]; i++) {
+            let pixel = table[entries + 2u * i];
+            let z = field(at, group, pixel, at.channel);
+            sum = plus(sum, table[entries + 2u * i + 1u], group, z);
+        }
+        value = sum.re + sum.im;
     }
-    destination[index] = sum.re + sum.im;
+    give(at, value);
 }
 
 // The same, turned back.
 @compute @workgroup_size(64)
 fn pullback_turned(invocation: Invocation) {
-    let index = flat(invocation);
-    let at = own(index);
+    let at = own(flat(invocation), 1u);
     if at.pixel >= sizes.pixels {
         return;
     }
+    let entries = sizes.pixels + 1u;
     let r = sizes.orientations;
-    var sum = Complex(destination[index], quad());
-    for (var i = offsets[at.pixel]; i < offsets[at.pixel + 1u]; i++) {
-        let turn = columns[i] * r + sizes.group;
-        let a = field(columns[i], (at.channel + 2u * r - shifts[turn]) % r, at.maps);
-        let b = field(columns[i], (at.channel + 2u * r - shifts[turn] - 1u) % r, at.maps);
-        sum = plus(sum, i, between(turn, a, b));
+    var value = gradient(at);
+    for (var group = 0u; group < sizes.groups; group++) {
+        var sum = Complex(value, quad());
+        for (var i = table[at.pixel]; i < table[at.pixel + 1u]; i++) {
+            let pixel = table[entries + 2u * i];
+            let turn = pixel * r + sizes.first + group;
+            let back = at.channel + 2u * r - shifts[turn];
+            let a = field(at, group, pixel, back % r);
+            let b = field(at, group, pixel, (back - 1u) % r);
+            sum = plus(sum, table[entries + 2u * i + 1u], group, between(turn, a, b));
+        }
+        value = sum.re + sum.im;
     }
-    destination[index] = sum.re + sum.im;
+    give(at, value);
 }

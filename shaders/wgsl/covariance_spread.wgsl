@@ -1,6 +1,6 @@
 // Prelude: invocation, quad.
 //
-// Gradients of the fields of one group from the cotangent of their covariances.
+// Gradients of the fields of some groups from the cotangent of their covariances.
 //
 // Twin of `crates/wavelet/src/operators/covariance/linear.rs`:
 // dz = Σ_mask w (A z + b), where A holds the cotangents of the pairs and b what the
@@ -8,14 +8,14 @@
 // order and the same fused multiply-adds.
 //
 // Layouts, the map innermost:
-//   fields, destination  [pixel][slot][re, im][map]
+//   fields, destination  [group of the run][pixel][slot][re, im][map]
 //   weights    [pixel][mask]
 //   links      [slot + 1] offsets, then the source slot of each link
 //   parts      [link + 1] offsets, then (first, step, conjugated) of each part of a link
 //   cotangent, means     [mask][channel][re, im][map]
-//   packed     [mask][link, then slot][re, im][map]
+//   packed     [mask][group][link, then slot][re, im][map]
 
-/// Sizes of the gradients of one group.
+/// Sizes of the gradients of some groups.
 struct CovarianceSpreadSizes {
     /// Pixels.
     pixels: u32,
@@ -27,8 +27,12 @@ struct CovarianceSpreadSizes {
     links: u32,
     /// Fours of maps of the batch, padding included.
     quads: u32,
-    /// The group.
-    group: u32,
+    /// First group of the run.
+    first: u32,
+    /// Groups of the run.
+    groups: u32,
+    /// All groups.
+    orientations: u32,
     /// Channels of all pairs, before the means.
     pairs: u32,
     /// All channels of the result.
@@ -36,11 +40,7 @@ struct CovarianceSpreadSizes {
     /// 1 if means were taken off.
     centred: u32,
     /// Nothing.
-    padding0: u32,
-    /// Nothing.
-    padding1: u32,
-    /// Nothing.
-    padding2: u32,
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: CovarianceSpreadSizes;
@@ -53,18 +53,21 @@ struct CovarianceSpreadSizes {
 @group(0) @binding(7) var<storage, read_write> packed: array<quad>;
 @group(0) @binding(8) var<storage, read_write> destination: array<quad>;
 
-// Where a link or, after the links, a slot stands in packed.
-fn place(mask: u32, which: u32, maps: u32) -> u32 {
-    return 2u * (mask * (sizes.links + sizes.slots) + which) * sizes.quads + maps;
+// Where a link or, after the links, a slot of a group stands in packed.
+fn place(mask: u32, group: u32, which: u32, maps: u32) -> u32 {
+    let row = mask * sizes.orientations + group;
+    return 2u * (row * (sizes.links + sizes.slots) + which) * sizes.quads + maps;
 }
 
-// The factor of every link: cotangents, some of them conjugated, added.
+// The factor of every link of all groups: cotangents, some of them conjugated, added.
 @compute @workgroup_size(64)
 fn pack(invocation: Invocation) {
     let index = flat(invocation);
     let maps = index % sizes.quads;
     let link = (index / sizes.quads) % sizes.links;
-    let mask = index / (sizes.quads * sizes.links);
+    let row = index / (sizes.quads * sizes.links);
+    let group = row % sizes.orientations;
+    let mask = row / sizes.orientations;
     if mask >= sizes.masks {
         return;
     }
@@ -72,7 +75,7 @@ fn pack(invocation: Invocation) {
     var im = quad();
     for (var part = parts[link]; part < parts[link + 1u]; part++) {
         let at = sizes.links + 1u + 3u * part;
-        let channel = parts[at] + sizes.group * parts[at + 1u];
+        let channel = parts[at] + group * parts[at + 1u];
         let g = 2u * (mask * sizes.channels + channel) * sizes.quads + maps;
         re += cotangent[g];
         if parts[at + 2u] == 1u {
@@ -81,38 +84,40 @@ fn pack(invocation: Invocation) {
             im += cotangent[g + sizes.quads];
         }
     }
-    let to = place(mask, link, maps);
+    let to = place(mask, group, link, maps);
     packed[to] = re;
     packed[to + sizes.quads] = im;
 }
 
-// The cotangent of every mean, less what centring takes off.
+// The cotangent of every mean of all groups, less what centring takes off.
 @compute @workgroup_size(64)
 fn offset(invocation: Invocation) {
     let index = flat(invocation);
     let maps = index % sizes.quads;
     let slot = (index / sizes.quads) % sizes.slots;
-    let mask = index / (sizes.quads * sizes.slots);
+    let row = index / (sizes.quads * sizes.slots);
+    let group = row % sizes.orientations;
+    let mask = row / sizes.orientations;
     if mask >= sizes.masks {
         return;
     }
     var re = quad();
     var im = quad();
     if sizes.centred == 1u {
-        let first = mask * sizes.channels + sizes.pairs + sizes.group * sizes.slots;
+        let first = mask * sizes.channels + sizes.pairs + group * sizes.slots;
         let own = 2u * (first + slot) * sizes.quads + maps;
         re = cotangent[own];
         im = cotangent[own + sizes.quads];
         for (var link = links[slot]; link < links[slot + 1u]; link++) {
             let at = 2u * (first + links[sizes.slots + 1u + link]) * sizes.quads + maps;
-            let f = place(mask, link, maps);
+            let f = place(mask, group, link, maps);
             re = fma(-packed[f], means[at], re);
             re = fma(packed[f + sizes.quads], means[at + sizes.quads], re);
             im = fma(-packed[f], means[at + sizes.quads], im);
             im = fma(-packed[f + sizes.quads], means[at], im);
         }
     }
-    let to = place(mask, sizes.links + slot, maps);
+    let to = place(mask, group, sizes.links + slot, maps);
     packed[to] = re;
     packed[to + sizes.quads] = im;
 }
@@ -138,25 +143,28 @@ fn pullback(invocation: Invocation) {
     let index = flat(invocation);
     let maps = index % sizes.quads;
     let slot = (index / sizes.quads) % sizes.slots;
-    let pixel = 2u * (index / (sizes.quads * sizes.slots));
+    let pair = index / (sizes.quads * sizes.slots);
+    let group = pair % sizes.groups;
+    let pixel = 2u * (pair / sizes.groups);
     if pixel >= sizes.pixels {
         return;
     }
     // The last of an odd number is taken twice.
     let next = min(pixel + 1u, sizes.pixels - 1u);
     let width = 2u * sizes.quads;
-    let here = pixel * sizes.slots * width + maps;
-    let there = next * sizes.slots * width + maps;
+    let rows = group * sizes.pixels;
+    let here = (rows + pixel) * sizes.slots * width + maps;
+    let there = (rows + next) * sizes.slots * width + maps;
     var a = Complex();
     var b = Complex();
     for (var mask = 0u; mask < sizes.masks; mask++) {
-        let start = place(mask, sizes.links + slot, maps);
+        let start = place(mask, sizes.first + group, sizes.links + slot, maps);
         let offset = Complex(packed[start], packed[start + sizes.quads]);
         var p = offset;
         var q = offset;
         for (var link = links[slot]; link < links[slot + 1u]; link++) {
             let source_slot = links[sizes.slots + 1u + link] * width;
-            let f = place(mask, link, maps);
+            let f = place(mask, sizes.first + group, link, maps);
             let factor = Complex(packed[f], packed[f + sizes.quads]);
             p = plus(p, factor, here + source_slot);
             q = plus(q, factor, there + source_slot);

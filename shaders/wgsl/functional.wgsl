@@ -15,13 +15,12 @@ fn evaluate(invocation: Invocation) {
     if index >= sizes.coefficients * sizes.groups {
         return;
     }
-    let row = sizes.first * sizes.groups + index;
-    let start = index * sizes.stride;
+    let own = pick(index);
     var sum: real = 0.0;
     for (var map = 0u; map < sizes.maps; map++) {
-        let weight = columns[row * sizes.maps + map];
-        sum = fma(weight, statistic[start + map], sum);
-        gradient[start + map] += weight;
+        let weight = columns[own.row * sizes.maps + map];
+        sum = fma(weight, statistic[own.start + map], sum);
+        gradient[own.start + map] += weight;
     }
-    contributions[row] = sum;
+    contributions[own.row] = sum;
 }

@@ -4,7 +4,8 @@ mod descent;
 mod toys;
 
 use skyscat_autodiff::{
-    Affine, Channels, Graph, GraphError, Node, Operator, Program, Purpose, Shape, Stack, check,
+    Affine, Channels, Graph, GraphError, Join, Node, Operator, Program, Purpose, Shape, Stack,
+    check,
 };
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;
@@ -199,6 +200,56 @@ fn chosen_channels_are_those_asked_for_and_have_an_exact_adjoint() {
 }
 
 #[test]
+fn joined_fields_stand_side_by_side() {
+    let mut graph = Graph::new();
+    let a = graph.input(Shape::complex(2, 3));
+    let b = graph.input(Shape::complex(2, 1));
+    let joined = graph.apply(Join::new(vec![2, 1]), &[a, b]).unwrap();
+    assert_eq!(graph.shape(joined), Shape::complex(2, 3));
+    graph.output("joined", joined);
+    let other = graph.input(Shape::real(2, 1));
+    for (channels, inputs) in [(vec![4, 1], [a, b]), (vec![0, 1], [a, b]), (vec![1, 1], [a, other])]
+    {
+        assert!(graph.apply(Join::new(channels), &inputs).is_err());
+    }
+    assert!(graph.apply(Join::new(vec![1]), &[a, b]).is_err());
+    assert!(graph.apply(Join::new(vec![1, 1]), &[a, a]).is_err());
+    let mut program = Program::<f64>::compile(Arc::new(graph), 1, Purpose::Values, &par()).unwrap();
+    let x: Vec<f64> = (0..program.variables()).map(|i| i as f64).collect();
+    program.evaluate(&x);
+    let expected = [0.0, 1.0, 2.0, 3.0, 12.0, 13.0, 6.0, 7.0, 8.0, 9.0, 14.0, 15.0];
+    assert_eq!(program.output("joined").unwrap().1, expected);
+}
+
+#[test]
+fn channels_read_where_they_stand_give_the_bits_of_those_that_are_copied() {
+    let evaluate = |copied: bool, first: usize| {
+        let mut graph = Graph::new();
+        let x = graph.input(Shape::complex(ROWS, 5));
+        let y = graph.apply(Join::new(vec![5]), &[x]).unwrap();
+        let some = graph.apply(Channels::new(first..4), &[y]).unwrap();
+        let one = graph.apply(Channels::new(1..2), &[some]).unwrap();
+        if copied {
+            graph.output("some", some);
+            graph.output("one", one);
+        }
+        graph.term(bowl(), &[some], 0.7);
+        graph.term(bowl(), &[one], 0.5);
+        let mut program =
+            Program::<f64>::compile(Arc::new(graph), MAPS, Purpose::Gradient, &par()).unwrap();
+        let x = random("x", program.variables());
+        let mut gradient = vec![f64::NAN; x.len()];
+        let value = program.value_and_gradient(&x, &mut gradient);
+        let calls = program.profile(&x).iter().filter(|t| t.operator == "channels").count();
+        assert_eq!(calls, if copied { 2 } else { 0 }, "forward and back");
+        (value, gradient)
+    };
+    let found = evaluate(false, 1);
+    assert_eq!(found, evaluate(true, 1));
+    assert_ne!(found, evaluate(false, 2), "must fail");
+}
+
+#[test]
 fn linear_operators_have_exact_adjoints() {
     let mut order: Vec<u32> = (0..ROWS as u32).collect();
     order.swap(0, 7);
@@ -213,6 +264,8 @@ fn linear_operators_have_exact_adjoints() {
         affine(Shape::complex(ROWS, 3)),
         (Arc::new(Stack::new(order.clone())) as Arc<dyn Operator>, vec![column]),
         (Arc::new(Stack::new(order)), vec![column; 3]),
+        (Arc::new(Join::new(vec![1, 3])), vec![Shape::real(ROWS, 2), Shape::real(ROWS, 3)]),
+        (Arc::new(Join::new(vec![2, 1])), vec![Shape::complex(ROWS, 4); 2]),
     ];
     for (operator, shapes) in cases {
         for maps in [1, 3, 17] {

@@ -4,6 +4,7 @@ mod adjoints;
 mod cases;
 mod descent;
 mod device;
+mod dispatches;
 mod double;
 mod failures;
 mod legendre;

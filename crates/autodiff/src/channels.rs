@@ -43,6 +43,9 @@ impl Operator for Channels {
     fn flops(&self, _inputs: &[Shape]) -> f64 {
         0.0
     }
+    fn channels(&self) -> Option<Range<usize>> {
+        Some(self.range.clone())
+    }
     fn cpu(&self) -> &dyn CpuKernel {
         self
     }

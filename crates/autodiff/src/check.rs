@@ -55,6 +55,8 @@ fn functional_of(
     let len = graph.shape(out).reals() * maps;
     let weights = Seed(1).stream("check-functional").index(0, 0).normals(len);
     graph.term(Functional(weights), &[out], 1.0);
+    // Computed even where the term could read it in its input.
+    graph.output("out", out);
     let par = Par::new(2).expect("two threads");
     Program::compile(Arc::new(graph), maps, Purpose::Gradient, &par)
 }

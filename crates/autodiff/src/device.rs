@@ -34,9 +34,17 @@ pub struct DeviceCall<'a> {
     pub lanes: usize,
     /// Whether numbers are f64.
     pub double: bool,
+    /// Numbers that each piece of scratch has whatever this operator asks for: as long as
+    /// others need them, they cost nothing.
+    pub scratch: &'a [usize],
 }
 
 impl DeviceCall<'_> {
+    /// Numbers that a piece of scratch may have where an operator could do with fewer.
+    pub fn room(&self, piece: usize) -> usize {
+        self.scratch.get(piece).copied().unwrap_or(0)
+    }
+
     /// Numbers of an input, over all maps.
     pub fn numbers(&self, input: usize) -> usize {
         self.inputs[input].reals() * self.lanes

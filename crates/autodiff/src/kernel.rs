@@ -5,6 +5,7 @@ use crate::{GraphError, Shape};
 use rayon::prelude::*;
 use skyscat_num::Real;
 use std::fmt::Debug;
+use std::ops::Range;
 
 /// Values that a pullback reads; anything else may be overwritten before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,10 @@ pub trait Operator: Debug + Send + Sync {
     /// Bytes of tables that a pass reads once for the whole batch, in f64.
     fn table_bytes(&self) -> f64 {
         0.0
+    }
+    /// Which channels of its input the output is, if it is nothing else.
+    fn channels(&self) -> Option<Range<usize>> {
+        None
     }
     /// The kernels for the CPU.
     fn cpu(&self) -> &dyn CpuKernel;

@@ -22,12 +22,14 @@ pub mod device;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod graph;
+mod join;
 mod kernel;
 mod optimise;
 mod plan;
 mod program;
 mod ranks;
 mod stack;
+mod statistics;
 mod term;
 
 pub use affine::Affine;
@@ -37,6 +39,7 @@ pub use gpu::{
     GpuError, GpuKernelTime, GpuOperatorTime, GpuPairs, GpuPlan, GpuProgram, GpuVector, Maker, Seat,
 };
 pub use graph::{Graph, GraphError, Node, Shape};
+pub use join::Join;
 pub use kernel::{
     CpuKernel, Field, Forward, JointPullback, Keeps, Kernel, Operator, Precision, Pullback,
     for_rows,

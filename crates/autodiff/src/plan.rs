@@ -1,6 +1,8 @@
 //! Which steps a program takes, and where each value lives while it is needed.
 
+use crate::statistics::{self, Reading};
 use crate::{Graph, Keeps, Shape};
+use std::collections::BTreeMap;
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,11 +96,17 @@ impl Step {
 /// Steps in order, and the buffer of each node's value and gradient.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// How the terms read their statistics.
+    pub(crate) reading: Reading,
     pub(crate) steps: Vec<Step>,
     pub(crate) value: Vec<Option<usize>>,
     pub(crate) gradient: Vec<Option<usize>>,
     /// Step at which a node's gradient begins; it is zeroed there.
     pub(crate) begins: Vec<Option<usize>>,
+    /// Nodes whose gradients become 0 before a step where such steps are to be few: as
+    /// many as have a buffer by then.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "a CPU zeroes one by one"))]
+    pub(crate) clears: BTreeMap<usize, Vec<usize>>,
     /// Length of each buffer in reals of one map.
     pub(crate) buffers: Vec<usize>,
     pub(crate) unshared: usize,
@@ -113,14 +121,21 @@ struct Lifetime {
 }
 
 impl Plan {
-    pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Self {
-        let wanted = ancestors(graph, purpose, true);
-        let differentiated = ancestors(graph, purpose, false);
+    pub(crate) fn new(graph: &Graph, purpose: Purpose, reading: Reading) -> Self {
+        let read: Vec<usize> = match purpose {
+            Purpose::Values => Vec::new(),
+            Purpose::Gradient => statistics::read(graph, reading).into_keys().collect(),
+        };
+        let differentiated = ancestors(graph, read.iter().copied());
+        let outputs = graph.outputs.iter().map(|(_, node)| node.index());
+        let wanted = ancestors(graph, read.iter().copied().chain(outputs));
         let steps = order(graph, purpose, &wanted, &differentiated);
-        let lives = lifetimes(graph, purpose, &steps);
+        let lives = lifetimes(graph, purpose, (&steps, &read));
         let mut plan = Self {
-            begins: begins(graph, &steps),
+            reading,
+            begins: begins(graph, (&steps, &read)),
             steps,
+            clears: BTreeMap::new(),
             value: vec![None; graph.len()],
             gradient: vec![None; graph.len()],
             buffers: Vec::new(),
@@ -133,6 +148,8 @@ impl Plan {
     /// Gives each lifetime a buffer; a buffer is used again once its owner is dead.
     fn place(&mut self, lives: &[Lifetime]) {
         let mut free: Vec<usize> = Vec::new();
+        // For each buffer the step after its last owner; and gradients in order of birth.
+        let (mut since, mut gradients) = (Vec::new(), Vec::new());
         for step in 0..self.steps.len() {
             for life in lives.iter().filter(|l| l.birth == step) {
                 let fits = |&b: &usize| self.buffers[b] >= life.size;
@@ -140,8 +157,12 @@ impl Plan {
                 let chosen = best.or_else(|| free.iter().copied().max_by_key(|&b| self.buffers[b]));
                 let buffer = chosen.unwrap_or_else(|| {
                     self.buffers.push(0);
+                    since.push(0);
                     self.buffers.len() - 1
                 });
+                if life.is_gradient {
+                    gradients.push((life.node, since[buffer], step));
+                }
                 free.retain(|&b| b != buffer);
                 self.buffers[buffer] = self.buffers[buffer].max(life.size);
                 let home = if life.is_gradient { &mut self.gradient } else { &mut self.value };
@@ -149,25 +170,33 @@ impl Plan {
             }
             for life in lives.iter().filter(|l| l.death == step) {
                 let home = if life.is_gradient { &self.gradient } else { &self.value };
-                free.extend(home[life.node]);
+                let buffer = home[life.node].expect("born before");
+                free.push(buffer);
+                since[buffer] = step + 1;
             }
         }
+        self.clears = clears(&gradients);
     }
 }
 
-/// Nodes that outputs or terms depend on (`with_outputs`), or terms alone.
-fn ancestors(graph: &Graph, purpose: Purpose, with_outputs: bool) -> Vec<bool> {
+/// When gradients become 0, each between the step from which its buffer is free and that
+/// at which it begins: in order of those, all that can with the first that must.
+fn clears(gradients: &[(usize, usize, usize)]) -> BTreeMap<usize, Vec<usize>> {
+    let mut clears: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &(node, free, begins) in gradients {
+        let known = clears.range_mut(free..=begins).next();
+        match known {
+            Some((_, nodes)) => nodes.push(node),
+            None => clears.entry(begins).or_default().push(node),
+        }
+    }
+    clears
+}
+
+/// Nodes that these depend on, themselves among them.
+fn ancestors(graph: &Graph, of: impl Iterator<Item = usize>) -> Vec<bool> {
     let mut marked = vec![false; graph.len()];
-    if purpose == Purpose::Gradient {
-        for node in graph.terms.iter().flat_map(|t| &t.inputs) {
-            marked[node.index()] = true;
-        }
-    }
-    if with_outputs {
-        for (_, node) in &graph.outputs {
-            marked[node.index()] = true;
-        }
-    }
+    of.for_each(|node| marked[node] = true);
     for i in (0..graph.len()).rev() {
         if marked[i] {
             for input in &graph.nodes[i].inputs {
@@ -202,13 +231,13 @@ fn order(graph: &Graph, purpose: Purpose, wanted: &[bool], differentiated: &[boo
 }
 
 /// Step at which each node's gradient is first added to.
-fn begins(graph: &Graph, steps: &[Step]) -> Vec<Option<usize>> {
+fn begins(graph: &Graph, (steps, read): (&[Step], &[usize])) -> Vec<Option<usize>> {
     let mut first = vec![None; graph.len()];
     for (at, step) in steps.iter().enumerate() {
         match *step {
             Step::Terms => {
-                for node in graph.terms.iter().flat_map(|t| &t.inputs) {
-                    first[node.index()].get_or_insert(at);
+                for &node in read {
+                    first[node].get_or_insert(at);
                 }
             }
             Step::Pullback { node, which } => {
@@ -225,7 +254,7 @@ fn begins(graph: &Graph, steps: &[Step]) -> Vec<Option<usize>> {
     first
 }
 
-fn lifetimes(graph: &Graph, purpose: Purpose, steps: &[Step]) -> Vec<Lifetime> {
+fn lifetimes(graph: &Graph, purpose: Purpose, (steps, read): (&[Step], &[usize])) -> Vec<Lifetime> {
     let last = steps.len().saturating_sub(1);
     let mut birth = vec![None; graph.len()];
     let mut death = vec![0; graph.len()];
@@ -237,9 +266,7 @@ fn lifetimes(graph: &Graph, purpose: Purpose, steps: &[Step]) -> Vec<Lifetime> {
                 birth[node] = Some(at);
                 graph.nodes[node].inputs.iter().for_each(|i| death[i.index()] = at);
             }
-            Step::Terms => {
-                graph.terms.iter().flat_map(|t| &t.inputs).for_each(|i| death[i.index()] = at);
-            }
+            Step::Terms => read.iter().for_each(|&node| death[node] = at),
             Step::Pullback { node, which: _ } | Step::Joint(node) => {
                 gradient_death[node] = at;
                 let operator = graph.nodes[node].operator.as_ref().expect("pullbacks have one");
@@ -256,7 +283,7 @@ fn lifetimes(graph: &Graph, purpose: Purpose, steps: &[Step]) -> Vec<Lifetime> {
     if purpose == Purpose::Gradient {
         graph.inputs.iter().for_each(|n| gradient_death[n.index()] = last);
     }
-    let begins = begins(graph, steps);
+    let begins = begins(graph, (steps, read));
     let life = |node: usize, is_gradient: bool, birth: usize, death: usize| Lifetime {
         node,
         is_gradient,

@@ -1,6 +1,7 @@
 //! A compiled graph: buffers placed, ready to run without allocating.
 
 use crate::plan::{Plan, Step};
+use crate::statistics::{Reading, places};
 use crate::{
     Cut, Field, Floor, Forward, Graph, GraphError, JointPullback, Keeps, MemoryPlan, Objective,
     Part, Precision, Pullback, Purpose, Shape, Stat, TermValue,
@@ -89,7 +90,7 @@ impl<T: Precision> Program<T> {
             let operator = node.operator.as_ref().expect("has inputs");
             return Err(operator.refuse(&shapes, "at most 64 inputs"));
         }
-        let plan = Plan::new(&graph, purpose);
+        let plan = Plan::new(&graph, purpose, Reading::InPlace);
         let lanes = T::padded(maps);
         let buffers = plan.buffers.iter().map(|&n| vec![T::default(); n * lanes]).collect();
         let scratch_len = graph.nodes.iter().filter_map(|node| {
@@ -156,7 +157,7 @@ impl<T: Precision> Program<T> {
         let (_, node) = self.graph.outputs.iter().find(|(l, _)| l == label)?;
         let shape = self.graph.shape(*node);
         let mut out = vec![0.0; shape.reals() * self.maps];
-        self.read(node.index(), &mut out, (self.maps, 0));
+        self.read((node.index(), 0..shape.reals()), &mut out, (self.maps, 0));
         Some((shape, out))
     }
 
@@ -287,10 +288,16 @@ impl<T: Precision> Program<T> {
         }
     }
 
-    /// Copies a value into rows of `row` maps, from the map `first` on.
-    fn read(&self, node: usize, out: &mut [f64], (row, first): (usize, usize)) {
-        let padded = self.field(node).data.chunks_exact(self.lanes);
-        for (out, padded) in out.chunks_exact_mut(row).zip(padded) {
+    /// Copies some numbers of a node into rows of `row` maps, from the map `first` on.
+    fn read(
+        &self,
+        (node, places): (usize, impl Iterator<Item = usize>),
+        out: &mut [f64],
+        (row, first): (usize, usize),
+    ) {
+        let data = self.field(node).data;
+        for (out, place) in out.chunks_exact_mut(row).zip(places) {
+            let padded = &data[place * self.lanes..][..self.lanes];
             for (o, &v) in out[first..first + self.maps].iter_mut().zip(padded) {
                 *o = v.to_f64();
             }
@@ -309,7 +316,8 @@ impl<T: Precision> Program<T> {
             if self.cut.is_some() {
                 stat.fill(0.0);
             }
-            self.read(node.index(), stat, self.place());
+            let places = places(&self.graph, node.index(), self.plan.reading);
+            self.read(places, stat, self.place());
         }
         if let Some(cut) = &self.cut {
             cut.complete(stats);
@@ -453,13 +461,15 @@ impl<T: Precision> Program<T> {
         let (whole, first) = self.place();
         let mut zeroed = vec![false; graph.len()];
         for ((node, weight), source) in inputs(&graph).into_iter().zip(&self.stat_gradients) {
+            let (node, places) = places(&graph, node, self.plan.reading);
             let buffer = self.plan.gradient[node].expect("a term's input has a gradient");
             let len = graph.nodes[node].shape.reals() * self.lanes;
             let target = &mut self.buffers[buffer][..len];
             if self.plan.begins[node] == Some(at) && !std::mem::replace(&mut zeroed[node], true) {
                 target.fill(T::default());
             }
-            for (t, s) in target.chunks_exact_mut(self.lanes).zip(source.chunks_exact(whole)) {
+            for (place, s) in places.zip(source.chunks_exact(whole)) {
+                let t = &mut target[place * self.lanes..][..self.lanes];
                 for (t, &s) in t.iter_mut().zip(&s[first..first + self.maps]) {
                     *t += T::from_f64(weight * s);
                 }

@@ -25,5 +25,5 @@ pub use adapter::{Adapter, Allowed, Choice, Kind, adapters};
 pub use buffer::Buffer;
 pub use device::{Access, Bound, Device, Entry, Pipeline};
 pub use error::DeviceError;
-pub use recording::{Dispatch, Recording};
+pub use recording::{Commands, Dispatch, Recording};
 pub use timestamps::Timing;

@@ -23,6 +23,27 @@ pub(crate) enum Command {
     },
 }
 
+/// How many commands there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commands {
+    /// Runs of kernels. Those that share a buffer wait for each other.
+    pub dispatches: usize,
+    /// Copies, and buffers that become 0.
+    pub transfers: usize,
+    /// Stretches of these between runs of kernels: a wait each.
+    pub stretches: usize,
+}
+
+impl std::iter::Sum for Commands {
+    fn sum<I: Iterator<Item = Self>>(each: I) -> Self {
+        each.fold(Self::default(), |a, b| Self {
+            dispatches: a.dispatches + b.dispatches,
+            transfers: a.transfers + b.transfers,
+            stretches: a.stretches + b.stretches,
+        })
+    }
+}
+
 /// Commands in order; each sees what those before it wrote.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
@@ -54,6 +75,18 @@ impl Recording {
         let place = |(buffer, at): (&Buffer, usize)| (buffer.clone(), buffer.offset(at));
         let (from, to) = (place(from), place(to));
         self.commands.push(Command::Copy { from, to, bytes });
+    }
+
+    /// Commands by kind.
+    pub fn count(&self) -> Commands {
+        let is_run = |command: &Command| matches!(command, Command::Dispatch(_));
+        let dispatches = self.commands.iter().filter(|c| is_run(c)).count();
+        let stretches = self.commands.chunk_by(|a, b| is_run(a) == is_run(b));
+        Commands {
+            dispatches,
+            transfers: self.commands.len() - dispatches,
+            stretches: stretches.filter(|part| !is_run(&part[0])).count(),
+        }
     }
 
     /// Number of commands.

@@ -2,11 +2,11 @@
 
 use crate::coefficients::{Block, Coefficients, Kind, Piece};
 use crate::field::FieldNodes;
-use crate::operators::{Factor, InverseRoot, Normalise, RealProduct, Spread};
+use crate::operators::{InverseRoot, Normalise, RealProduct, Spread};
 use crate::pairs::Pieces;
 use crate::plan::Scattering;
 use crate::{Definition, Normalisation, Orientation, ReferencePower, ScatteringError};
-use skyscat_autodiff::{Affine, Graph, Node};
+use skyscat_autodiff::{Affine, Channels, Graph, Join, Node};
 use skyscat_wavelet::{ConjugateProduct, MaskedMean, Modulus, RealPart, SignedRoot};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,9 @@ pub struct Field<'o> {
     /// The power that [`Normalisation::Reference`] divides by.
     pub reference: Option<&'o ReferencePower>,
 }
+
+/// Fields that are joined at once: fewer than an operator may have inputs.
+const MOST_JOINED: usize = 56;
 
 /// What is taken of a field, or of two.
 #[derive(Clone)]
@@ -55,9 +58,11 @@ impl Scattering {
         let mut describer = Describer::new(self, graph);
         let requests: Result<Vec<_>, _> = statistics.iter().map(|s| describer.request(s)).collect();
         let requests = requests?;
-        let mut pieces = describer.covariances(&requests)?;
-        let all = requests.iter().enumerate();
-        all.map(|(i, request)| describer.coefficients(request, &mut pieces[i])).collect()
+        let covariances = describer.covariances(&requests)?;
+        let powers = describer.powers(&requests)?;
+        let all = requests.iter().zip(powers).zip(covariances);
+        all.map(|((request, powers), pieces)| describer.coefficients(request, powers, pieces))
+            .collect()
     }
 }
 
@@ -67,8 +72,26 @@ pub(crate) struct Describer<'a, 'o> {
     pub(crate) graph: &'a mut Graph,
     /// Fields in the graph, with the orientations they are turned to.
     pub(crate) known: Vec<(Node, Option<&'o Orientation>, FieldNodes)>,
-    /// 1/√S2 of a known field at a scale.
-    roots: BTreeMap<(usize, usize), Node>,
+    roots: Option<Roots>,
+}
+
+/// The powers of all known fields at all scales, side by side.
+#[derive(Clone, Debug)]
+struct Roots {
+    /// S2.
+    powers: Node,
+    /// 1/√S2.
+    inverse: Node,
+    /// First channel of a power.
+    first: BTreeMap<Node, usize>,
+}
+
+/// Coefficients before they are normalised.
+pub(crate) struct Raw<'f, 'o> {
+    pub(crate) node: Node,
+    /// What its first channels are divided by; the others are left out.
+    pub(crate) powers: Vec<(Power, Option<Power>)>,
+    pub(crate) fields: Vec<&'f Field<'o>>,
 }
 
 /// A power that a coefficient is divided by the root of: that of a known field at a
@@ -82,7 +105,7 @@ pub(crate) struct Power {
 
 impl<'a, 'o> Describer<'a, 'o> {
     fn new(scattering: &'a Scattering, graph: &'a mut Graph) -> Self {
-        Self { scattering, graph, known: Vec::new(), roots: BTreeMap::new() }
+        Self { scattering, graph, known: Vec::new(), roots: None }
     }
 
     fn request<'s>(
@@ -130,20 +153,37 @@ impl<'a, 'o> Describer<'a, 'o> {
         Ok(self.known.len() - 1)
     }
 
+    /// S1 and S2 of every request.
+    fn powers(
+        &mut self,
+        requests: &[Request<'_, 'o>],
+    ) -> Result<Vec<[Vec<Piece>; 2]>, ScatteringError> {
+        let scales = self.scattering.scales();
+        let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
+        for request in requests {
+            for j in 0..scales {
+                let (first, second) = match request.auto {
+                    true => self.power(request, j)?,
+                    false => self.cross_power(request, j)?,
+                };
+                firsts.push(first);
+                seconds.push(second);
+            }
+        }
+        let firsts = self.normalise(&firsts)?;
+        let pieces = |nodes: &[Node]| -> Vec<Piece> {
+            nodes.iter().enumerate().map(|(j, &node)| Piece { node, scales: vec![j] }).collect()
+        };
+        let both = firsts.chunks_exact(scales).zip(seconds.chunks_exact(scales));
+        Ok(both.map(|(first, second)| [pieces(first), pieces(second)]).collect())
+    }
+
     fn coefficients(
         &mut self,
         request: &Request<'_, 'o>,
-        pieces: &mut Pieces,
+        [s1, s2]: [Vec<Piece>; 2],
+        mut pieces: Pieces,
     ) -> Result<Coefficients, ScatteringError> {
-        let (mut s1, mut s2) = (Vec::new(), Vec::new());
-        for j in 0..self.scattering.scales() {
-            let (first, second) = match request.auto {
-                true => self.power(request, j)?,
-                false => self.cross_power(request, j)?,
-            };
-            s1.push(Piece { node: first, scales: vec![j] });
-            s2.push(Piece { node: second, scales: vec![j] });
-        }
         let [a, b] = request.fields;
         let mut blocks = vec![
             Block { kind: Kind::S0, pieces: self.moments(request)? },
@@ -172,40 +212,45 @@ impl<'a, 'o> Describer<'a, 'o> {
     }
 
     /// ⟨|c|⟩ and ⟨|c|²⟩.
-    fn power(
+    fn power<'f>(
         &mut self,
-        request: &Request<'_, 'o>,
+        request: &Request<'f, 'o>,
         j: usize,
-    ) -> Result<(Node, Node), ScatteringError> {
+    ) -> Result<(Raw<'f, 'o>, Node), ScatteringError> {
         let nodes = &self.known[request.nodes[0]].2;
-        let (modulus, power) = (nodes.moduli[j][j], nodes.powers[j]);
+        let (modulus, mut power) = (nodes.moduli[j][j], nodes.powers[j]);
         let masks = self.scattering.levels[j].masks.clone();
-        let mean = self.graph.apply(MaskedMean::of_values(masks), &[modulus])?;
+        let node = self.graph.apply(MaskedMean::of_values(masks), &[modulus])?;
         let own = |l| (self.power_of(request, 0, j, l), None);
         let powers = (0..self.scattering.orientations()).map(own).collect();
-        Ok((self.normalise(mean, powers, &request.fields[..1])?, power))
+        if let Some(Roots { powers, first, .. }) = &self.roots {
+            let range = first[&power]..first[&power] + self.scattering.orientations();
+            power = self.graph.apply(Channels::new(range), &[*powers])?;
+        }
+        Ok((Raw { node, powers, fields: request.fields[..1].to_vec() }, power))
     }
 
     /// ⟨|c^A c^B*|⟩ and ⟨c^A c^B*⟩, or what HealpixML computes in their place.
-    fn cross_power(
+    fn cross_power<'f>(
         &mut self,
-        request: &Request<'_, 'o>,
+        request: &Request<'f, 'o>,
         j: usize,
-    ) -> Result<(Node, Node), ScatteringError> {
+    ) -> Result<(Raw<'f, 'o>, Node), ScatteringError> {
         let masks = self.scattering.levels[j].masks.clone();
         let bands = request.nodes.map(|i| self.known[i].2.bands[j]);
         let product = self.graph.apply(ConjugateProduct, &bands)?;
         let mean = self.graph.apply(MaskedMean::of_values(masks.clone()), &[product])?;
-        if self.scattering.config.definition == Definition::HealpixMl {
-            let root = self.graph.apply(SignedRoot, &[product])?;
-            let first = self.graph.apply(MaskedMean::of_values(masks), &[root])?;
-            return Ok((first, self.graph.apply(RealPart, &[mean])?));
-        }
-        let modulus = self.graph.apply(Modulus::exact(), &[product])?;
-        let first = self.graph.apply(MaskedMean::of_values(masks), &[modulus])?;
         let both = |l| (self.power_of(request, 0, j, l), Some(self.power_of(request, 1, j, l)));
         let powers = (0..self.scattering.orientations()).map(both).collect();
-        Ok((self.normalise(first, powers, &request.fields)?, mean))
+        let fields = request.fields.to_vec();
+        if self.scattering.config.definition == Definition::HealpixMl {
+            let root = self.graph.apply(SignedRoot, &[product])?;
+            let node = self.graph.apply(MaskedMean::of_values(masks), &[root])?;
+            return Ok((Raw { node, powers, fields }, self.graph.apply(RealPart, &[mean])?));
+        }
+        let modulus = self.graph.apply(Modulus::exact(), &[product])?;
+        let node = self.graph.apply(MaskedMean::of_values(masks), &[modulus])?;
+        Ok((Raw { node, powers, fields }, mean))
     }
 
     fn power_of(
@@ -218,60 +263,87 @@ impl<'a, 'o> Describer<'a, 'o> {
         Power { known: request.nodes[field], scale, orientation }
     }
 
-    /// Divides by the square root of one power, or of the product of two, as the
-    /// settings say; `powers` has one entry a channel of `fields`.
-    pub(crate) fn normalise(
-        &mut self,
-        node: Node,
-        powers: Vec<(Power, Option<Power>)>,
-        fields: &[&Field<'_>],
-    ) -> Result<Node, ScatteringError> {
+    /// Divides by the square root of one power a channel, or of the product of two, as
+    /// the settings say.
+    pub(crate) fn normalise(&mut self, list: &[Raw<'_, '_>]) -> Result<Vec<Node>, ScatteringError> {
         match self.scattering.config.normalisation {
-            Normalisation::None => Ok(node),
-            Normalisation::Own => self.divide_by_own(node, &powers),
-            Normalisation::Reference => self.divide_by_reference(node, &powers, fields),
+            Normalisation::None => Ok(list.iter().map(|raw| raw.node).collect()),
+            Normalisation::Reference => {
+                list.iter().map(|raw| self.divide_by_reference(raw)).collect()
+            }
+            Normalisation::Own => {
+                let (node, firsts) = self.divide_by_own(list)?;
+                let own = list.iter().zip(firsts).map(|(raw, first)| {
+                    let range = first..first + raw.powers.len();
+                    Ok(self.graph.apply(Channels::new(range), &[node])?)
+                });
+                own.collect()
+            }
         }
     }
 
-    /// Divides by the fields' own powers; channels without powers are left out.
+    /// Divides by the fields' own powers, all side by side: the node that has them all,
+    /// and the first channel of each there.
     pub(crate) fn divide_by_own(
         &mut self,
-        node: Node,
-        powers: &[(Power, Option<Power>)],
-    ) -> Result<Node, ScatteringError> {
-        let mut inputs = vec![node];
-        let mut factor = |describer: &mut Self, power: &Power| -> Result<Factor, ScatteringError> {
-            let root = describer.root(power.known, power.scale)?;
-            let input = inputs[1..].iter().position(|&n| n == root).unwrap_or_else(|| {
-                inputs.push(root);
-                inputs.len() - 2
+        list: &[Raw<'_, '_>],
+    ) -> Result<(Node, Vec<usize>), ScatteringError> {
+        let roots = self.roots()?;
+        let channel =
+            |p: &Power| roots.first[&self.known[p.known].2.powers[p.scale]] + p.orientation;
+        // The last first: gradients of the powers are then added from the first on.
+        let last = || list.iter().rev();
+        let factors: Vec<(usize, Option<usize>)> = last()
+            .flat_map(|raw| &raw.powers)
+            .map(|(a, b)| (channel(a), b.as_ref().map(channel)))
+            .collect();
+        let fields: Vec<_> = last().map(|raw| (raw.node, raw.powers.len())).collect();
+        let joined = self.join(&fields)?;
+        let node = self.graph.apply(Normalise { factors }, &[joined, roots.inverse])?;
+        let mut end = self.graph.shape(node).channels;
+        let firsts = list.iter().map(|raw| {
+            end -= raw.powers.len();
+            end
+        });
+        Ok((node, firsts.collect()))
+    }
+
+    /// The powers of all known fields, joined when they are first asked for.
+    fn roots(&mut self) -> Result<Roots, ScatteringError> {
+        if let Some(roots) = &self.roots {
+            return Ok(roots.clone());
+        }
+        let (mut first, mut fields, mut end) = (BTreeMap::new(), Vec::new(), 0);
+        for &power in self.known.iter().flat_map(|(_, _, nodes)| &nodes.powers) {
+            first.entry(power).or_insert_with(|| {
+                let channels = self.graph.shape(power).channels;
+                fields.push((power, channels));
+                end += channels;
+                end - channels
             });
-            Ok(Factor { input, channel: power.orientation })
-        };
-        let mut factors = Vec::with_capacity(powers.len());
-        for (a, b) in powers {
-            let a = factor(self, a)?;
-            factors.push((a, b.as_ref().map(|b| factor(self, b)).transpose()?));
         }
-        Ok(self.graph.apply(Normalise { factors }, &inputs)?)
+        let powers = self.join(&fields)?;
+        let inverse = self.graph.apply(InverseRoot, &[powers])?;
+        Ok(self.roots.insert(Roots { powers, inverse, first }).clone())
     }
 
-    fn root(&mut self, known: usize, scale: usize) -> Result<Node, ScatteringError> {
-        if let Some(&node) = self.roots.get(&(known, scale)) {
-            return Ok(node);
+    /// So many channels of each node, side by side.
+    fn join(&mut self, fields: &[(Node, usize)]) -> Result<Node, ScatteringError> {
+        let mut fields = fields.to_vec();
+        while fields.len() > 1 || fields[0].1 < self.graph.shape(fields[0].0).channels {
+            let joined = fields.chunks(MOST_JOINED).map(|part| {
+                let (nodes, channels): (Vec<Node>, Vec<usize>) = part.iter().copied().unzip();
+                let all = channels.iter().sum();
+                Ok((self.graph.apply(Join::new(channels), &nodes)?, all))
+            });
+            fields = joined.collect::<Result<_, ScatteringError>>()?;
         }
-        let node = self.graph.apply(InverseRoot, &[self.known[known].2.powers[scale]])?;
-        self.roots.insert((known, scale), node);
-        Ok(node)
+        Ok(fields[0].0)
     }
 
-    fn divide_by_reference(
-        &mut self,
-        node: Node,
-        powers: &[(Power, Option<Power>)],
-        fields: &[&Field<'_>],
-    ) -> Result<Node, ScatteringError> {
-        let shape = self.graph.shape(node);
+    fn divide_by_reference(&mut self, raw: &Raw<'_, '_>) -> Result<Node, ScatteringError> {
+        let Raw { node, powers, fields } = raw;
+        let shape = self.graph.shape(*node);
         let missing = || ScatteringError::Combination {
             reason: "reference normalisation needs the reference power of every field",
         };
@@ -294,7 +366,7 @@ impl<'a, 'o> Describer<'a, 'o> {
             }
         }
         let shift = vec![0.0; scale.len()];
-        Ok(self.graph.apply(Affine::new(scale, shift), &[node])?)
+        Ok(self.graph.apply(Affine::new(scale, shift), &[*node])?)
     }
 
     /// Mean and spread of a real field: the two numbers of S0.

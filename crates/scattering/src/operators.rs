@@ -2,7 +2,7 @@
 
 use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
-    CpuKernel, Field, Forward, GraphError, JointPullback, Keeps, Kernel, Operator, Pullback, Shape,
+    CpuKernel, Forward, GraphError, JointPullback, Keeps, Kernel, Operator, Pullback, Shape,
 };
 use skyscat_num::Real;
 
@@ -53,21 +53,13 @@ impl Kernel for InverseRoot {
     }
 }
 
-/// A channel of one of the scales of a [`Normalise`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Factor {
-    /// Which input, the coefficients not counted.
-    pub(crate) input: usize,
-    pub(crate) channel: usize,
-}
-
-/// Coefficients times one or two factors: y_c = x_c a_{i(c)} b_{j(c)}.
+/// Coefficients times one or two factors: y_c = x_c a_{i(c)} a_{j(c)}.
 ///
-/// Inputs: x, then the factors, real, of as many rows. Only the channels that have
-/// factors stay.
+/// Inputs: x, then all factors, real, of as many rows.
 #[derive(Debug)]
 pub(crate) struct Normalise {
-    pub(crate) factors: Vec<(Factor, Option<Factor>)>,
+    /// For each channel of x, which channels of the factors.
+    pub(crate) factors: Vec<(usize, Option<usize>)>,
 }
 
 impl Operator for Normalise {
@@ -75,13 +67,21 @@ impl Operator for Normalise {
         "normalise"
     }
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, GraphError> {
-        let refuse = || self.refuse(inputs, "coefficients and real factors of as many rows");
-        let (x, scales) = inputs.split_first().ok_or_else(refuse)?;
-        let known = |f: &Factor| scales.get(f.input).is_some_and(|s| f.channel < s.channels);
-        let fits = self.factors.len() <= x.channels
-            && scales.iter().all(|s| !s.complex && s.rows == x.rows)
-            && self.factors.iter().all(|(a, b)| known(a) && b.as_ref().is_none_or(known));
-        if fits { Ok(Shape { channels: self.factors.len(), ..*x }) } else { Err(refuse()) }
+        let known = |scales: &Shape| {
+            let mut all = self.factors.iter().flat_map(|(a, b)| std::iter::once(a).chain(b));
+            all.all(|&channel| channel < scales.channels)
+        };
+        match inputs {
+            [x, scales]
+                if x.channels == self.factors.len()
+                    && scales.rows == x.rows
+                    && !scales.complex
+                    && known(scales) =>
+            {
+                Ok(*x)
+            }
+            _ => Err(self.refuse(inputs, "coefficients and real factors of as many rows")),
+        }
     }
     fn keeps(&self) -> Keeps {
         Keeps::Inputs
@@ -104,25 +104,17 @@ impl Operator for Normalise {
     }
 }
 
-/// The lanes of a factor in one row.
-fn lanes_of<T>(scales: &[Field<'_, T>], factor: Factor, row: usize) -> std::ops::Range<usize> {
-    let scale = &scales[factor.input];
-    let at = (row * scale.shape.channels + factor.channel) * scale.lanes;
-    at..at + scale.lanes
-}
-
 impl Kernel for Normalise {
     fn forward<T: Real>(&self, call: Forward<'_, T>) {
-        let (x, scales) = call.inputs.split_first().expect("checked by shape");
-        let channel = x.shape.width() / x.shape.channels * x.lanes;
-        let rows = call.output.chunks_exact_mut(self.factors.len() * channel);
-        for (row, (out, x)) in rows.zip(x.data.chunks_exact(x.stride())).enumerate() {
+        let [x, scales] = call.inputs else { unreachable!("checked by shape") };
+        let (lanes, channel) = (x.lanes, x.shape.width() / x.shape.channels * x.lanes);
+        let rows = call.output.chunks_exact_mut(x.stride()).zip(x.data.chunks_exact(x.stride()));
+        for ((out, x), scales) in rows.zip(scales.data.chunks_exact(scales.stride())) {
             let channels = out.chunks_exact_mut(channel).zip(x.chunks_exact(channel));
             for ((out, x), &(a, b)) in channels.zip(&self.factors) {
-                let a = &scales[a.input].data[lanes_of(scales, a, row)];
-                let b = b.map(|b| &scales[b.input].data[lanes_of(scales, b, row)]);
-                let parts = out.chunks_exact_mut(a.len()).zip(x.chunks_exact(a.len()));
-                for (out, x) in parts {
+                let factor = |i: usize| &scales[i * lanes..][..lanes];
+                let (a, b) = (factor(a), b.map(factor));
+                for (out, x) in out.chunks_exact_mut(lanes).zip(x.chunks_exact(lanes)) {
                     for (j, (out, &x)) in out.iter_mut().zip(x).enumerate() {
                         *out = x * b.map_or(a[j], |b| a[j] * b[j]);
                     }
@@ -132,31 +124,32 @@ impl Kernel for Normalise {
     }
 
     fn pullback_joint<T: Real>(&self, call: JointPullback<'_, T>) {
-        let (x, scales) = call.inputs.split_first().expect("checked by shape");
-        let (dx, dscales) = call.gradients.split_first_mut().expect("one an input");
+        let [x, scales] = call.inputs else { unreachable!("checked by shape") };
+        let [dx, dscales] = call.gradients else { unreachable!("one an input") };
         let (lanes, stride) = (x.lanes, x.stride());
         let channel = x.shape.width() / x.shape.channels * lanes;
-        let rows = call.cotangent.data.chunks_exact(self.factors.len() * channel);
-        for (row, g) in rows.enumerate() {
-            let channels = g.chunks_exact(channel).zip(&self.factors).enumerate();
-            for (c, (g, &(a, b))) in channels {
-                let at = row * stride + c * channel;
-                let (x, dx) = (&x.data[at..at + channel], &mut dx[at..at + channel]);
-                let at_a = lanes_of(scales, a, row);
-                let av = &scales[a.input].data[at_a.clone()];
-                let second = b.map(|b| (b.input, lanes_of(scales, b, row)));
+        let rows = call.cotangent.data.chunks_exact(stride).zip(x.data.chunks_exact(stride));
+        let rows = rows.zip(dx.chunks_exact_mut(stride));
+        let scales = scales
+            .data
+            .chunks_exact(scales.stride())
+            .zip(dscales.chunks_exact_mut(scales.stride()));
+        for (((g, x), dx), (scales, dscales)) in rows.zip(scales) {
+            for (c, &(a, b)) in self.factors.iter().enumerate() {
+                let at = c * channel;
                 for j in 0..lanes {
                     // Re and im of a complex coefficient have one factor.
                     let mut along = T::default();
-                    let bv = second.as_ref().map(|(i, at)| scales[*i].data[at.start + j]);
-                    let factor = bv.map_or(av[j], |b| av[j] * b);
-                    for k in (j..channel).step_by(lanes) {
+                    let av = scales[a * lanes + j];
+                    let bv = b.map(|b| scales[b * lanes + j]);
+                    let factor = bv.map_or(av, |b| av * b);
+                    for k in (at + j..at + channel).step_by(lanes) {
                         dx[k] += g[k] * factor;
                         along += g[k] * x[k];
                     }
-                    dscales[a.input][at_a.start + j] += bv.map_or(along, |b| along * b);
-                    if let Some((i, at)) = &second {
-                        dscales[*i][at.start + j] += along * av[j];
+                    dscales[a * lanes + j] += bv.map_or(along, |b| along * b);
+                    if let Some(b) = b {
+                        dscales[b * lanes + j] += along * av;
                     }
                 }
             }
@@ -341,15 +334,9 @@ mod tests {
 
     #[test]
     fn pullbacks_agree_with_central_differences() {
-        let factor = |input, channel| Factor { input, channel };
-        // The last coefficient has no factors and is left out.
-        let factors = vec![
-            (factor(0, 0), Some(factor(1, 1))),
-            (factor(0, 2), Some(factor(0, 2))),
-            (factor(1, 0), None),
-        ];
-        let shapes = [Shape::complex(2, 4), Shape::real(2, 3), Shape::real(2, 2)];
-        assert!(worst(Normalise { factors }, &shapes, 3) < 1e-9);
+        let factors = vec![(0, Some(4)), (2, Some(2)), (3, None)];
+        let shapes = [Shape::complex(2, 3), Shape::real(2, 5)];
+        assert!(worst(Normalise { factors }, &shapes, 2) < 1e-9);
         assert!(worst(InverseRoot, &[Shape::real(2, 3)], 0) < 1e-8);
         let shapes = [Shape::real(2, 3), Shape::real(2, 3)];
         assert!(worst(Spread::Variance, &shapes, 0) < 1e-8);

@@ -1,11 +1,12 @@
 //! S3 and S4 of all statistics: one covariance operator a scale.
 
 use crate::coefficients::{Kind, Piece};
-use crate::describe::{Describer, Field, Power, Request};
+use crate::describe::{Describer, Power, Raw, Request};
 use crate::{Definition, Normalisation, ScatteringError};
 use skyscat_autodiff::{Channels, Node};
 use skyscat_wavelet::{Covariance, CovarianceConfig, Part};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Pieces of one statistic by kind.
 pub(crate) type Pieces = BTreeMap<Kind, Vec<Piece>>;
@@ -18,6 +19,14 @@ struct Side {
     known: usize,
     /// The scale of the modulus; `None` for the band.
     modulus: Option<usize>,
+}
+
+/// The covariances of a scale.
+struct Scale {
+    wanted: Vec<Wanted>,
+    /// Channels of each of them.
+    ranges: Vec<Range<usize>>,
+    node: Node,
 }
 
 /// A pair of fields that is wanted at a scale.
@@ -35,12 +44,40 @@ impl Describer<'_, '_> {
         &mut self,
         requests: &[Request<'_, '_>],
     ) -> Result<Vec<Pieces>, ScatteringError> {
-        let mut pieces: Vec<Pieces> = requests.iter().map(|_| Pieces::new()).collect();
+        let own = self.scattering.config.normalisation == Normalisation::Own;
+        let mut scales = Vec::new();
         for joined in components(requests) {
             for j3 in 0..self.scattering.scales() {
                 let wanted: Vec<Wanted> =
                     joined.iter().flat_map(|&i| self.wanted(i, &requests[i], j3)).collect();
-                self.scale(j3, &wanted, requests, &mut pieces)?;
+                scales.push(self.scale(j3, wanted)?);
+            }
+        }
+        let mut firsts = vec![0; scales.len()];
+        if own && !scales.is_empty() {
+            let all = scales.iter().map(|Scale { wanted, node, .. }| Raw {
+                node: *node,
+                powers: wanted.iter().flat_map(|w| self.powers_of(w)).collect(),
+                fields: Vec::new(),
+            });
+            let all: Vec<_> = all.collect();
+            let node;
+            (node, firsts) = self.divide_by_own(&all)?;
+            scales.iter_mut().for_each(|scale| scale.node = node);
+        }
+        let mut pieces: Vec<Pieces> = requests.iter().map(|_| Pieces::new()).collect();
+        for (Scale { wanted, ranges, node }, first) in scales.into_iter().zip(firsts) {
+            for (w, range) in wanted.into_iter().zip(ranges) {
+                let range = first + range.start..first + range.end;
+                let mut piece = self.graph.apply(Channels::new(range), &[node])?;
+                if !own {
+                    let sides = [w.x, w.y];
+                    let fields = sides.map(|side| requests[w.request].fields[side.field]).to_vec();
+                    let raw = Raw { node: piece, powers: self.powers_of(&w), fields };
+                    piece = self.normalise(&[raw])?[0];
+                }
+                let list = pieces[w.request].entry(w.kind).or_default();
+                list.push(Piece { node: piece, scales: w.scales });
             }
         }
         Ok(pieces)
@@ -70,13 +107,7 @@ impl Describer<'_, '_> {
         list
     }
 
-    fn scale(
-        &mut self,
-        j3: usize,
-        wanted: &[Wanted],
-        requests: &[Request<'_, '_>],
-        pieces: &mut [Pieces],
-    ) -> Result<(), ScatteringError> {
+    fn scale(&mut self, j3: usize, wanted: Vec<Wanted>) -> Result<Scale, ScatteringError> {
         let mut bands: Vec<Node> = Vec::new();
         let mut moduli: Vec<Node> = Vec::new();
         let mut turns = Vec::new();
@@ -102,28 +133,14 @@ impl Describer<'_, '_> {
             centred: self.scattering.config.definition == Definition::Paper,
         };
         let operator = Covariance::new(level.stencil.clone(), level.masks.clone(), config)?;
-        let ranges: Vec<_> = (0..wanted.len()).map(|i| operator.channels(i)).collect();
-        let mut node = self.graph.apply(operator, &[bands, moduli].concat())?;
-        if self.scattering.config.normalisation == Normalisation::Own {
-            let powers: Vec<_> = wanted.iter().flat_map(|w| self.powers(w, j3)).collect();
-            node = self.divide_by_own(node, &powers)?;
-        }
-        for (w, range) in wanted.iter().zip(ranges) {
-            let mut piece = self.graph.apply(Channels::new(range), &[node])?;
-            if self.scattering.config.normalisation == Normalisation::Reference {
-                let fields =
-                    [w.x, w.y].map(|side| -> &Field<'_> { requests[w.request].fields[side.field] });
-                piece = self.normalise(piece, self.powers(w, j3), &fields)?;
-            }
-            let list = pieces[w.request].entry(w.kind).or_default();
-            list.push(Piece { node: piece, scales: w.scales.clone() });
-        }
-        Ok(())
+        let ranges = (0..wanted.len()).map(|i| operator.channels(i)).collect();
+        let node = self.graph.apply(operator, &[bands, moduli].concat())?;
+        Ok(Scale { wanted, ranges, node })
     }
 
     /// The powers of the two sides, for every channel of a pair: (l3·n_y + y)·n_x + x.
-    fn powers(&self, wanted: &Wanted, j3: usize) -> Vec<(Power, Option<Power>)> {
-        let r = self.scattering.orientations();
+    fn powers_of(&self, wanted: &Wanted) -> Vec<(Power, Option<Power>)> {
+        let (r, j3) = (self.scattering.orientations(), wanted.scales[0]);
         let power = |side: Side, group: usize, own: usize| {
             let (scale, orientation) = side.modulus.map_or((j3, group), |j| (j, own));
             Power { known: side.known, scale, orientation }

@@ -1,7 +1,7 @@
 //! Tables that operators read: oriented stencils, sparse matrices and masks.
 
 use crate::WaveletError;
-use skyscat_autodiff::device::{Binding, DeviceCall, DeviceNumber};
+use skyscat_autodiff::device::{Binding, DeviceCall, DeviceNumber, DevicePass};
 use skyscat_num::{Real, Table};
 use std::sync::OnceLock;
 
@@ -82,7 +82,8 @@ pub(crate) struct Turned {
 struct Expanded {
     single: OnceLock<Vec<f32>>,
     double: OnceLock<Vec<f64>>,
-    backward_entry: OnceLock<Vec<u32>>,
+    forward: OnceLock<Vec<u32>>,
+    backward: OnceLock<Vec<u32>>,
 }
 
 /// A row of a stencil that takes its weights from another.
@@ -225,14 +226,22 @@ impl Stencil {
         }
     }
 
-    /// For each backward entry, the forward one.
-    pub(crate) fn backward_entries(&self) -> &[u32] {
-        self.expanded.backward_entry.get_or_init(|| {
-            let entries = self.backward_entry.iter().zip(&self.backward.columns);
-            let place = |(&at, &row): (&u32, &u32)| {
-                at - self.first[row as usize] + self.forward.offsets[row as usize]
-            };
-            entries.map(place).collect()
+    /// Offsets of the rows for a device, then the column of each entry; for a pullback
+    /// those of the columns, then a row and an entry for each.
+    pub(crate) fn table(&self, pass: DevicePass) -> Binding<'_> {
+        let Expanded { forward, backward, .. } = &self.expanded;
+        let entry = |(&at, &row): (&u32, &u32)| {
+            [row, at - self.first[row as usize] + self.forward.offsets[row as usize]]
+        };
+        Binding::indices(match pass {
+            DevicePass::Forward => forward.get_or_init(|| {
+                let Pattern { offsets, columns } = &self.forward;
+                [&offsets[..], columns].concat()
+            }),
+            _ => backward.get_or_init(|| {
+                let entries = self.backward_entry.iter().zip(&self.backward.columns);
+                self.backward.offsets.iter().copied().chain(entries.flat_map(entry)).collect()
+            }),
         })
     }
 }

@@ -5,7 +5,7 @@
 
 @group(0) @binding(1) var<storage, read> columns: array<vec4<real>>;
 
-/// A coefficient of one group.
+/// A coefficient of one group, and its numbers.
 struct Own {
     /// Its place among those of the term.
     row: u32,
@@ -17,8 +17,8 @@ struct Own {
 
 // The coefficient of an invocation.
 fn coefficient(index: u32) -> Own {
-    let row = sizes.first * sizes.groups + index;
-    return Own(row, index * sizes.stride, columns[row]);
+    let own = pick(index);
+    return Own(own.row, own.start, columns[own.row]);
 }
 
 // A map in some unit, relative to an origin in two parts.

@@ -1,6 +1,6 @@
 //! Graphs that hold every operator: what kernels are compared on.
 
-use skyscat_autodiff::{Affine, Channels, Graph, Shape, Stack};
+use skyscat_autodiff::{Affine, Channels, Graph, Join, Shape, Stack};
 use skyscat_harmonic::{Analysis, SpectraOperator, SpectrumPower};
 use skyscat_healpix::{Nside, ring_to_nest_table, rings};
 use skyscat_num::Seed;
@@ -121,19 +121,28 @@ fn turned(centred: bool) -> Graph {
     let z = graph.apply(Rotate::new(turn(1)), &[z]).unwrap();
     let m = graph.apply(Modulus::softened(0.1), &[z]).unwrap();
     let n = graph.apply(Modulus::exact(), &[z]).unwrap();
-    let (band, first, second) = (Part::Band(0), Part::Modulus(0), Part::Modulus(1));
+    let o = graph.apply(Modulus::softened(0.2), &[z]).unwrap();
+    // One band more than a run copies.
+    let others = || graph.apply(Rotate::new(turn(1)), &[z]).unwrap();
+    let others: Vec<_> = std::iter::repeat_with(others).take(3).collect();
+    let (band, [first, third, second]) = (Part::Band, [0, 1, 2].map(Part::Modulus));
+    let own = [(band(0), first), (second, first), (first, first), (third, first)];
+    let table = turn(ORIENTATIONS);
     let config = CovarianceConfig {
-        bands: 1,
-        moduli: vec![Some(turn(ORIENTATIONS)), None],
-        pairs: vec![(band, first), (second, first), (first, first), (band, second)],
+        bands: 4,
+        moduli: vec![Some(table.clone()), Some(table), None],
+        pairs: own.into_iter().chain((0..4).map(|i| (band(i), second))).collect(),
         centred,
     };
-    let c = graph
-        .apply(Covariance::new(stencil(), masks.clone(), config).unwrap(), &[z, m, n])
-        .unwrap();
+    let c = Covariance::new(stencil(), masks.clone(), config).unwrap();
+    let c = graph.apply(c, &[&[z], &others[..], &[m, o, n]].concat()).unwrap();
     graph.apply(MaskedMean::of_squares(masks.clone()), &[m]).unwrap();
     graph.apply(MaskedMean::of_values(masks), &[z]).unwrap();
     graph.apply(Channels::new(2..7), &[c]).unwrap();
+    // As many as a run joins.
+    let fields = |i: usize| graph.apply(Channels::new(3 * i..4 * i + 2), &[c]).unwrap();
+    let fields: Vec<_> = (0..7).map(fields).collect();
+    graph.apply(Join::new((1..8).collect()), &fields).unwrap();
     let matrix: Vec<Vec<(u32, f64)>> =
         (0..24).map(|i| (0..4).map(|k| (4 * i + k, 0.2 + 0.1 * f64::from(k))).collect()).collect();
     graph.apply(Gather::new(Arc::new(Sparse::new(PIXELS, &matrix))), &[z]).unwrap();

@@ -8,7 +8,7 @@
 
 use super::cases::{Case, cases};
 use super::device;
-use super::rounding::{Bounds, Reads};
+use super::rounding::{Bounds, ROOM, Reads};
 use super::twins::{OPERATORS, bounded, compare};
 use skyscat_autodiff::check::Twin;
 use skyscat_autodiff::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
@@ -122,7 +122,8 @@ fn runs(twin: &Twin) -> Vec<Run<'_>> {
     };
     let passes = [vec![DevicePass::Forward], back].concat();
     let runs = passes.into_iter().flat_map(|pass| {
-        let call = DeviceCall { pass, inputs: &twin.shapes, lanes: twin.maps, double: false };
+        let (inputs, lanes) = (&twin.shapes[..], twin.maps);
+        let call = DeviceCall { pass, inputs, lanes, double: false, scratch: &ROOM };
         twin.operator.gpu(&call).unwrap().runs
     });
     let named: BTreeMap<_, _> = runs.map(|run| ((run.kernel, run.entry), run)).collect();

@@ -6,10 +6,13 @@ use super::rounding::{Bounded, Memory, interpreted};
 use super::twins::fractions;
 use skyscat_autodiff::check::Functional;
 use skyscat_autodiff::device::{DeviceTerm, Run};
-use skyscat_autodiff::{GpuError, GpuProgram, Graph, Program, Purpose, Shape, Stat, Term};
+use skyscat_autodiff::{
+    Channels, GpuError, GpuProgram, Graph, Program, Purpose, Shape, Stat, Term,
+};
 use skyscat_emulator::loss::{MatchMean, MatchRatio, MatchSum, MatchVariance};
 use skyscat_gpu::Device;
 use skyscat_num::{Par, Seed};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The kernels that are compared here.
@@ -110,10 +113,11 @@ fn allowed(term: &dyn Term, x: &[f64]) -> Allowed {
         let padded = maps.flat_map(|row| {
             row.iter().map(|&x| (x, 0.0)).chain([(0.0, 0.0); LANES - MAPS]).collect::<Bounded>()
         });
-        let memory =
-            vec![columns, Memory::Field(padded.collect()), zeros(rows * LANES), contributions];
-        let sizes = [("coefficients", rows), ("first", first), ("groups", 1), ("maps", MAPS)];
-        let sizes = [&sizes[..], &[("stride", LANES)]].concat();
+        let padded = Memory::Field(padded.collect());
+        let picks = (0..rows).flat_map(|row| [(first + row) as u32, row as u32]);
+        let picks = Memory::Indices(picks.collect());
+        let memory = vec![columns, padded, zeros(rows * LANES), contributions, picks];
+        let sizes = [("coefficients", rows), ("groups", 1), ("maps", MAPS), ("stride", LANES)];
         let run = Run::new((work.kernel, "evaluate"), &sizes, Vec::new(), rows);
         let mut memory = interpreted(&run, memory).into_iter();
         columns = memory.next().unwrap();
@@ -294,6 +298,31 @@ fn groups_have_the_bits_that_they_have_alone() {
     }
     assert_eq!(sum, values.iter().sum::<f64>());
     assert!(values[0] != values[1] && values[1] != values[2], "groups with one loss");
+}
+
+#[test]
+fn channels_read_where_they_stand_give_the_bits_of_those_that_are_copied() {
+    let Some(device) = device("channels of a term") else { return };
+    let x = statistics();
+    let evaluate = |copied: bool, parts: [Range<usize>; 2]| {
+        let mut graph = Graph::new();
+        let whole = graph.input(Shape::complex(ROWS / 6, 3));
+        let parts = parts.map(|range| graph.apply(Channels::new(range), &[whole]).unwrap());
+        if copied {
+            parts.iter().for_each(|&part| graph.output(format!("{part:?}"), part));
+        }
+        graph.term(MatchMean::new("mean".into(), targets(), weights(), 140), &parts, WEIGHT);
+        let graph = Arc::new(graph);
+        let program = GpuProgram::compile(graph.clone(), MAPS, Purpose::Gradient, device.clone());
+        // Two fields, or two that are read in one run and never made.
+        let dispatches = program.unwrap().commands().dispatches;
+        assert_eq!(dispatches, if copied { 2 + 2 + 2 + 2 } else { 1 + 2 });
+        on_gpu(graph, &x, &device)
+    };
+    let found = evaluate(false, [1..3, 0..1]);
+    assert!(found.1.iter().all(|g| g.is_finite()) && found.1.iter().any(|g| *g != 0.0));
+    assert_eq!(found, evaluate(true, [1..3, 0..1]));
+    assert_ne!(found, evaluate(false, [0..2, 2..3]), "must fail");
 }
 
 /// A term that runs on the CPU alone.

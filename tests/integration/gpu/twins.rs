@@ -134,6 +134,7 @@ pub(crate) const OPERATORS: &[&str] = &[
     "covariance",
     "gather",
     "inverse-root",
+    "join",
     "mean",
     "mean-square",
     "modulus",

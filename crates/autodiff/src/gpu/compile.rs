@@ -2,12 +2,12 @@
 
 use super::job::{Job, record};
 use super::lanes::Lanes;
-use super::memory::{fitting, statistics};
+use super::memory::fitting;
 use super::terms::{TermBuffers, Terms};
 use super::{GpuError, GpuProgram};
 use crate::device::{Binding, DeviceCall, DevicePass, DeviceWork, Run};
 use crate::plan::{Plan, Step};
-use crate::{Graph, GraphError, Purpose, Shape};
+use crate::{Graph, GraphError, Purpose, Shape, statistics};
 use skyscat_gpu::{Access, Buffer, Device, Entry, Pipeline, Recording};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,6 +16,12 @@ use std::sync::Arc;
 
 /// Words between the uniforms of two runs: what every adapter allows.
 pub(super) const UNIFORM_STRIDE: usize = 64;
+
+/// Bindings that a kernel has at most beside its uniform.
+const UNUSED: usize = 8;
+
+/// Numbers that a piece of scratch may have though no operator needs them.
+const LITTLE_SCRATCH: usize = 1 << 17;
 
 /// What an operator does at a step of the plan.
 pub(super) struct Task<'a> {
@@ -57,9 +63,8 @@ pub(super) fn compile(
     }
     let same = |other: &Arc<Graph>| format!("{other:?}") == format!("{graph:?}");
     assert!(graphs.iter().skip(1).all(same), "groups differ in more than their terms");
-    let plan = Plan::new(&graph, purpose);
-    let lanes = fitting((&graph, &plan), (maps, graphs.len()), &device)?;
-    let tasks = tasks((&graph, &plan), lanes.width(), device.is_double())?;
+    let (plan, lanes) = fitting((&graph, purpose), (maps, graphs.len()), &device)?;
+    let tasks = tasks((&graph, &plan), lanes.width(), &device)?;
     let part = |_| Part::new(&device, (&graph, &plan), lanes.width());
     let parts = (0..lanes.parts).map(part).collect::<Result<Vec<_>, _>>()?;
     let scratch = (scratch_lengths(&tasks).iter().enumerate())
@@ -69,7 +74,7 @@ pub(super) fn compile(
     let (terms, values) = match purpose {
         Purpose::Values => (None, None),
         Purpose::Gradient => {
-            let terms = Terms::new(graphs, maps)?;
+            let terms = Terms::new(graphs, maps, plan.reading)?;
             let buffers = terms.allocate(&device, lanes.groups)?;
             (Some(terms), Some(buffers))
         }
@@ -118,10 +123,25 @@ pub(super) fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
     lengths
 }
 
-/// The work of every operator, in the order of the plan.
+/// The work of every operator, in the order of the plan. Each may use as much scratch as
+/// another one needs, or little.
 pub(super) fn tasks<'a>(
     (graph, plan): (&'a Graph, &Plan),
     lanes: usize,
+    device: &Device,
+) -> Result<Vec<Task<'a>>, GpuError> {
+    let double = device.is_double();
+    let least = scratch_lengths(&tasks_within((graph, plan), (lanes, &[]), double)?);
+    let limits = device.adapter().allowed;
+    let seen = limits.buffer_bytes.min(limits.binding_bytes) as usize / device.number_bytes();
+    let scratch: Vec<usize> = least.iter().map(|&n| n.max(seen.min(LITTLE_SCRATCH))).collect();
+    tasks_within((graph, plan), (lanes, &scratch), double)
+}
+
+/// The same, for scratch that has these numbers already.
+pub(super) fn tasks_within<'a>(
+    (graph, plan): (&'a Graph, &Plan),
+    (lanes, scratch): (usize, &[usize]),
     double: bool,
 ) -> Result<Vec<Task<'a>>, GpuError> {
     let (mut tasks, mut first) = (Vec::new(), 0);
@@ -135,7 +155,7 @@ pub(super) fn tasks<'a>(
         let data = &graph.nodes[node];
         let operator = data.operator.as_ref().expect("an operator's step");
         let inputs: Vec<Shape> = data.inputs.iter().map(|&n| graph.shape(n)).collect();
-        let call = DeviceCall { pass, inputs: &inputs, lanes, double };
+        let call = DeviceCall { pass, inputs: &inputs, lanes, double, scratch };
         let missing = || GpuError::Operator { operator: operator.name() };
         let work = operator.gpu(&call).ok_or_else(missing)?;
         let runs = work.runs.len();
@@ -166,8 +186,8 @@ struct Binder<'a> {
     borrowed: HashMap<(usize, usize), Buffer>,
     made: HashMap<Vec<u32>, Buffer>,
     uniforms: Buffer,
-    /// Bound where a kernel does not look: one to read and one to write.
-    unused: [Buffer; 2],
+    /// Bound where a kernel does not look, one for each binding: none is seen twice.
+    unused: Vec<Buffer>,
 }
 
 impl<'a> Binder<'a> {
@@ -194,7 +214,7 @@ impl<'a> Binder<'a> {
             borrowed: HashMap::new(),
             made: HashMap::new(),
             uniforms: device.uniforms("sizes", &words)?,
-            unused: [device.storage("unused", 4)?, device.storage("unused", 4)?],
+            unused: (0..UNUSED).map(|_| device.storage("unused", 4)).collect::<Result<_, _>>()?,
         };
         for task in tasks {
             let operator = graph.nodes[task.node].operator.as_ref().expect("an operator's task");
@@ -262,18 +282,10 @@ impl<'a> Binder<'a> {
         let first = tasks.partition_point(|task| task.step < steps.start);
         let mut tasks = tasks[first..].iter().peekable();
         for step in steps {
-            match self.plan.steps[step] {
-                Step::Load(node) => self.load(part, node, into),
-                Step::Pullback { node, which } => {
-                    self.begin(part, step, self.graph.nodes[node].inputs[which].index(), into);
-                }
-                Step::Joint(node) => {
-                    for input in &self.graph.nodes[node].inputs {
-                        self.begin(part, step, input.index(), into);
-                    }
-                }
-                Step::Forward(_) | Step::Terms => {}
+            if let Step::Load(node) = self.plan.steps[step] {
+                self.load(part, node, into);
             }
+            self.clear(part, step, into);
             if let Some(task) = tasks.next_if(|task| task.step == step) {
                 for (at, run) in task.work.runs.iter().enumerate() {
                     into.mark(task.first + at);
@@ -292,16 +304,14 @@ impl<'a> Binder<'a> {
         (terms, buffers): (&Terms, &TermBuffers),
         into: &mut Recording,
     ) -> Result<(), GpuError> {
-        let (device, graph, lanes) = (self.device, self.graph, self.lanes);
-        for part in self.parts {
-            (0..graph.len()).for_each(|node| self.begin(part, step, node, into));
-        }
+        let (device, lanes) = (self.device, self.lanes);
+        self.parts.iter().for_each(|part| self.clear(part, step, into));
         if let [part] = self.parts {
             let find = |node| (self.value(part, node), self.gradient(part, node));
-            return terms.record(device, graph, lanes, buffers, find, into);
+            return terms.record(device, lanes, buffers, find, into);
         }
         let mut whole = HashMap::new();
-        for (node, reals) in statistics(graph) {
+        for (node, reals) in statistics::read(self.graph, self.plan.reading) {
             let one = |label| device.storage(label, reals * lanes.all());
             let (value, gradient) = (one("a statistic")?, one("gradient of a statistic")?);
             into.clear(&value, reals * lanes.all());
@@ -310,8 +320,8 @@ impl<'a> Binder<'a> {
             whole.insert(node, (value, gradient));
         }
         let find = |node| (&whole[&node].0, &whole[&node].1);
-        terms.record(device, graph, lanes, buffers, find, into)?;
-        for (node, _) in statistics(graph) {
+        terms.record(device, lanes, buffers, find, into)?;
+        for (node, _) in statistics::read(self.graph, self.plan.reading) {
             self.copy_parts(node, "forward", &whole[&node].1, into)?;
         }
         Ok(())
@@ -346,9 +356,9 @@ impl<'a> Binder<'a> {
         record(self.device, &jobs, into)
     }
 
-    /// A gradient is zero where it begins.
-    fn begin(&self, part: &Part, step: usize, node: usize, into: &mut Recording) {
-        if self.plan.begins[node] == Some(step) {
+    /// Gradients are zero where they begin.
+    fn clear(&self, part: &Part, step: usize, into: &mut Recording) {
+        for &node in self.plan.clears.get(&step).into_iter().flatten() {
             into.clear(self.gradient(part, node), self.numbers(node));
         }
     }
@@ -378,10 +388,10 @@ impl<'a> Binder<'a> {
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         let kernel = self.check(task, run)?;
-        let (pipeline, accesses) = pipeline(self.device, kernel, run.entry)?;
+        let pipeline = pipeline(self.device, kernel, run.entry)?;
         let mut bindings = vec![self.uniforms.piece(at * UNIFORM_STRIDE, UNIFORM_STRIDE)];
-        for (binding, access) in run.bindings.iter().zip(&accesses[1..]) {
-            bindings.push(self.find(part, task.node, binding, *access).into());
+        for (binding, unused) in run.bindings.iter().zip(&self.unused) {
+            bindings.push(self.find((part, task.node), binding, unused).into());
         }
         into.dispatch(self.device.dispatch(&pipeline, &bindings, run.invocations as u64)?);
         Ok(())
@@ -416,10 +426,9 @@ impl<'a> Binder<'a> {
 
     fn find<'b>(
         &'b self,
-        part: &'b Part,
-        node: usize,
+        (part, node): (&'b Part, usize),
         binding: &Binding<'_>,
-        access: Access,
+        unused: &'b Buffer,
     ) -> &'b Buffer {
         let input = |i: usize| self.graph.nodes[node].inputs[i].index();
         match binding {
@@ -434,7 +443,7 @@ impl<'a> Binder<'a> {
                     false => &self.made[&words(binding)],
                 }
             }
-            Binding::Unused => &self.unused[usize::from(access == Access::Write)],
+            Binding::Unused => unused,
         }
     }
 
@@ -466,16 +475,16 @@ fn access(access: skyscat_shaders::Access) -> Access {
     }
 }
 
-/// An entry of a kernel in the precision of the device, and how it uses its bindings.
+/// An entry of a kernel in the precision of the device.
 pub(super) fn pipeline(
     device: &Device,
     kernel: &'static skyscat_shaders::Kernel,
     name: &'static str,
-) -> Result<(Arc<Pipeline>, Vec<Access>), GpuError> {
+) -> Result<Arc<Pipeline>, GpuError> {
     let source = if device.is_double() { kernel.double } else { kernel.source };
     let bindings: Vec<Access> = kernel.bindings.iter().map(|a| access(*a)).collect();
     let entry = Entry { kernel: kernel.name, source, name, bindings: &bindings };
-    Ok((device.pipeline(&entry)?, bindings))
+    Ok(device.pipeline(&entry)?)
 }
 
 /// Whether the operator keeps a table.

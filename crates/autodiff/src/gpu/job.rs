@@ -36,7 +36,7 @@ pub(super) fn record(
         let kernel = skyscat_shaders::kernel(job.kernel).expect("a kernel of this crate");
         let names = kernel.uniforms.iter().filter(|name| !name.starts_with("padding"));
         assert!(names.eq(job.sizes.iter().map(|(name, _)| name)), "sizes of {}", job.kernel);
-        let (pipeline, _) = pipeline(device, kernel, job.entry)?;
+        let pipeline = pipeline(device, kernel, job.entry)?;
         let mut bindings = vec![uniforms.piece(at * UNIFORM_STRIDE, UNIFORM_STRIDE)];
         bindings.extend(&job.buffers);
         into.dispatch(device.dispatch(&pipeline, &bindings, job.invocations as u64)?);

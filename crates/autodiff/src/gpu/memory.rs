@@ -1,16 +1,17 @@
 //! What a program and its descents take on a device, and in how many parts, before
 //! anything is placed there.
 
-use super::compile::{is_borrowed, key, scratch_lengths, tasks, words};
+use super::compile::{is_borrowed, key, scratch_lengths, tasks, tasks_within, words};
 use super::lanes::{Lanes, PADDING};
 use super::terms::Terms;
 use super::vector::Products;
 use super::{GpuError, GpuProgram};
 use crate::device::Binding;
 use crate::plan::Plan;
+use crate::statistics::{self, Reading};
 use crate::{Graph, Purpose};
 use skyscat_gpu::{Device, DeviceError};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Memory on a device, as numbers a buffer.
@@ -73,9 +74,8 @@ impl GpuProgram {
         pairs: usize,
         device: &Device,
     ) -> Result<GpuPlan, GpuError> {
-        let plan = Plan::new(graph, Purpose::Gradient);
-        let lanes = fitting((graph, &plan), (maps, groups), device)?;
-        let tasks = tasks((graph, &plan), lanes.width(), device.is_double())?;
+        let (plan, lanes) = fitting((graph, Purpose::Gradient), (maps, groups), device)?;
+        let tasks = tasks((graph, &plan), lanes.width(), device)?;
         let bindings = tasks.iter().flat_map(|t| &t.work.runs).flat_map(|r| &r.bindings);
         let (mut borrowed, mut made) = (HashSet::new(), HashSet::new());
         let mut tables = Vec::new();
@@ -96,13 +96,14 @@ impl GpuProgram {
         let most = tables.iter().copied().max().unwrap_or(0);
         device.sees("a table of an operator", most)?;
         let variables = graph.variables() * maps;
-        let mut terms = Terms::new(std::slice::from_ref(graph), maps)?.lengths(groups);
+        let terms = Terms::new(std::slice::from_ref(graph), maps, plan.reading)?;
+        let mut terms = terms.lengths(groups, device.number_bytes());
         // Padded variables and gradients, and the slopes of all lines.
         let padded = graph.variables() * lanes.width();
         terms.extend(std::iter::repeat_n(padded, 2 * lanes.parts));
         terms.push(Products::length(variables, groups));
         if lanes.parts > 1 {
-            let statistics = statistics(graph).into_iter();
+            let statistics = statistics::read(graph, plan.reading).into_iter();
             terms.extend(statistics.flat_map(|(_, reals)| [reals * lanes.all(); 2]));
         }
         let products = Products::length(variables, super::history::NEW * (2 * pairs + 1));
@@ -119,25 +120,24 @@ impl GpuProgram {
     }
 }
 
-/// Nodes that the terms read, each once, with their real numbers of a map.
-pub(super) fn statistics(graph: &Graph) -> BTreeMap<usize, usize> {
-    let nodes = graph.terms.iter().flat_map(|term| &term.inputs);
-    nodes.map(|&node| (node.index(), graph.shape(node).reals())).collect()
-}
-
-/// The lanes of so many maps, in as few parts as kernels may see the buffers of.
+/// The plan, and the lanes of so many maps in as few parts as kernels may see the buffers
+/// of.
 pub(super) fn fitting(
-    (graph, plan): (&Graph, &Plan),
+    (graph, purpose): (&Graph, Purpose),
     (maps, groups): (usize, usize),
     device: &Device,
-) -> Result<Lanes, GpuError> {
+) -> Result<(Plan, Lanes), GpuError> {
     let limits = device.adapter().allowed;
     let allowed = limits.buffer_bytes.min(limits.binding_bytes);
     let together = Lanes::together(maps, groups);
-    let largest = |lanes| largest((graph, plan), lanes, device);
-    if largest(together.all())?.1 <= allowed {
-        return Ok(together);
+    let plan = Plan::new(graph, purpose, Reading::InPlace);
+    if largest((graph, &plan), together.all(), device)?.1 <= allowed {
+        return Ok((plan, together));
     }
+    // The terms see statistics of all parts put side by side: the smaller each is, the
+    // more maps there may be.
+    let plan = Plan::new(graph, purpose, Reading::Copied);
+    let largest = |lanes| largest((graph, &plan), lanes, device);
     // Buffers grow with the lanes: halve what is unknown.
     let (mut fits, mut refused) = (0, together.all() / PADDING);
     while refused - fits > 1 {
@@ -155,12 +155,11 @@ pub(super) fn fitting(
         let (buffer, given) = largest(PADDING)?;
         return refuse(buffer, PADDING, given, 0);
     }
-    // The terms see the statistics of all parts.
-    let reals = statistics(graph).into_values().max().unwrap_or(0);
+    let reals = statistics::read(graph, plan.reading).into_values().max().unwrap_or(0);
     let cut = |maps: usize| Lanes::cut(maps, groups, fits * PADDING);
     let given = |maps: usize| (device.number_bytes() * reals * cut(maps).all()) as u64;
     if given(maps) <= allowed {
-        return Ok(cut(maps));
+        return Ok((plan, cut(maps)));
     }
     let smaller = (1..maps).rev().find(|&maps| given(maps) <= allowed);
     refuse("a statistic".to_owned(), maps * groups, given(maps), smaller.unwrap_or(0))
@@ -182,7 +181,8 @@ fn largest(
         format!("the result of {} (node {node})", operator.map_or("input", |o| o.name()))
     };
     let fields = plan.buffers.iter().enumerate().map(|(i, &n)| (holds(i), n * lanes));
-    let scratch = scratch_lengths(&tasks((graph, plan), lanes, device.is_double())?);
+    let least = tasks_within((graph, plan), (lanes, &[]), device.is_double())?;
+    let scratch = scratch_lengths(&least);
     let scratch = scratch.into_iter().enumerate().map(|(i, n)| (format!("scratch {i}"), n));
     let variables = ("the variables".to_owned(), graph.variables() * lanes);
     let all = fields.chain(scratch).chain([variables]);

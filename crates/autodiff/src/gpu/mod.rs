@@ -9,6 +9,7 @@ mod line;
 mod memory;
 mod profile;
 mod seat;
+mod sources;
 mod terms;
 mod twins;
 mod vector;
@@ -26,7 +27,7 @@ use crate::{Graph, MemoryPlan, Purpose, Shape, TermValue};
 use compile::{Part, Recorded};
 use lanes::Lanes;
 use line::{Answer, Line, Slopes};
-use skyscat_gpu::{Buffer, Device, Recording};
+use skyscat_gpu::{Buffer, Commands, Device, Recording};
 use skyscat_num::Real;
 use std::sync::Arc;
 
@@ -151,12 +152,6 @@ impl GpuProgram {
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
-    }
-
-    /// Commands of one evaluation.
-    pub fn commands(&self) -> usize {
-        let Recorded { forward, terms, backward, .. } = &self.recorded;
-        forward.len() + terms.len() + backward.len()
     }
 
     /// Memory of this program on the device, tables not counted.
@@ -295,7 +290,8 @@ impl GpuProgram {
             if !value.is_finite() {
                 // What the terms read has been overwritten: once more, to name it.
                 let read = |node| self.read(node, &self.recorded.forward);
-                let what = terms::culprit(&self.graph, term, self.lanes, group, read)?;
+                let at = (term, self.plan.reading);
+                let what = terms::culprit(&self.graph, at, self.lanes, group, read)?;
                 let term = self.terms[group][term].name.clone();
                 let evaluation = self.evaluations[group];
                 return Err(GpuError::NotFinite { term, what, evaluation });
@@ -328,6 +324,12 @@ impl GpuProgram {
             true => Ok(Answer { value, slope, terms: self.terms[group].clone() }),
             false => Err(GpuError::Gradient { evaluation: self.evaluations[group] }),
         }
+    }
+
+    /// Commands of one evaluation, which are recorded once.
+    pub fn commands(&self) -> Commands {
+        let Recorded { forward, terms, backward, .. } = &self.recorded;
+        [forward, terms, backward].into_iter().map(Recording::count).sum()
     }
 
     /// The loss terms of the last evaluation of the first batch, weights included.

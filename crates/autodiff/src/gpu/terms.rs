@@ -3,8 +3,10 @@
 use super::GpuError;
 use super::job::{Job, record};
 use super::lanes::Lanes;
+use super::sources::{Source, sources};
 use crate::Graph;
 use crate::device::DeviceTerm;
+use crate::statistics::Reading;
 use skyscat_gpu::{Bound, Buffer, Device, Recording};
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use std::sync::Arc;
 const PART: usize = 64;
 
 /// What the uniform struct of a term's kernel has.
-const SIZES: [&str; 5] = ["coefficients", "first", "groups", "maps", "stride"];
+const SIZES: [&str; 4] = ["coefficients", "groups", "maps", "stride"];
 
 /// The terms of all groups, ready to be recorded.
 #[derive(Debug)]
@@ -21,12 +23,16 @@ pub(super) struct Terms {
     kernels: Vec<(&'static str, Vec<f64>)>,
     /// Real coefficients of all statistics of each term.
     rows: Vec<usize>,
+    /// What each term reads.
+    sources: Vec<Vec<Source>>,
 }
 
 /// Buffers that the terms work on.
 #[derive(Debug)]
 pub(super) struct TermBuffers {
     columns: Vec<Buffer>,
+    /// Which coefficients each run of a term has.
+    picks: Vec<Vec<Buffer>>,
     contributions: Buffer,
     partials: Buffer,
     /// The value of each term and group, `[term][group]`.
@@ -35,7 +41,11 @@ pub(super) struct TermBuffers {
 
 impl Terms {
     /// The kernels of the terms, the columns of each group from its own graph.
-    pub(super) fn new(graphs: &[Arc<Graph>], maps: usize) -> Result<Self, GpuError> {
+    pub(super) fn new(
+        graphs: &[Arc<Graph>],
+        maps: usize,
+        reading: Reading,
+    ) -> Result<Self, GpuError> {
         let (mut kernels, mut rows) = (Vec::new(), Vec::new());
         for (t, data) in graphs[0].terms.iter().enumerate() {
             let count = data.inputs.iter().map(|&n| graphs[0].shape(n).reals()).sum();
@@ -58,21 +68,29 @@ impl Terms {
             kernels.push((kernel, (0..count).flat_map(row).copied().collect()));
             rows.push(count);
         }
-        Ok(Self { kernels, rows })
+        let sources = (0..kernels.len()).map(|term| sources(&graphs[0], term, reading));
+        let sources = sources.collect();
+        Ok(Self { kernels, rows, sources })
     }
 
-    /// Numbers of every buffer that the terms of so many groups need, by those
-    /// of one.
-    pub(super) fn lengths(&self, groups: usize) -> Vec<usize> {
+    /// Numbers, of so many bytes, of every buffer that the terms of so many groups need, by
+    /// those of one.
+    pub(super) fn lengths(&self, groups: usize, number_bytes: usize) -> Vec<usize> {
         let most = self.rows.iter().copied().max().unwrap_or(0);
         let own = [most * groups, most.div_ceil(PART) * groups, self.rows.len() * groups];
-        self.kernels.iter().map(|(_, columns)| columns.len() * groups).chain(own).collect()
+        let picks = self.sources.iter().flatten();
+        let picks = picks.map(|source| (8 * source.picks.len()).div_ceil(number_bytes));
+        let columns = self.kernels.iter().map(|(_, columns)| columns.len() * groups);
+        columns.chain(picks).chain(own).collect()
     }
 
     pub(super) fn allocate(&self, device: &Device, groups: usize) -> Result<TermBuffers, GpuError> {
         let columns = self.kernels.iter().map(|(_, table)| device.constants("columns", table));
         let most = self.rows.iter().copied().max().unwrap_or(0);
+        let picks = |source: &Source| device.table("picks", source.picks.as_flattened());
+        let picks = self.sources.iter().map(|list| list.iter().map(picks).collect());
         Ok(TermBuffers {
+            picks: picks.collect::<Result<_, _>>()?,
             columns: columns.collect::<Result<_, _>>()?,
             contributions: device.storage("contributions", most * groups)?,
             partials: device.storage("parts of terms", most.div_ceil(PART) * groups)?,
@@ -84,29 +102,26 @@ impl Terms {
     pub(super) fn record<'a>(
         &self,
         device: &Device,
-        graph: &Graph,
         lanes: Lanes,
         buffers: &'a TermBuffers,
         find: impl Fn(usize) -> (&'a Buffer, &'a Buffer),
         into: &mut Recording,
     ) -> Result<(), GpuError> {
         let mut jobs = Vec::new();
-        for (t, data) in graph.terms.iter().enumerate() {
-            let mut first = 0;
-            for &node in &data.inputs {
-                let (value, gradient) = find(node.index());
-                let coefficients = graph.shape(node).reals();
-                let sizes = [coefficients, first, lanes.groups, lanes.maps, lanes.stride];
+        for (t, sources) in self.sources.iter().enumerate() {
+            for (source, picks) in sources.iter().zip(&buffers.picks[t]) {
+                let (value, gradient) = find(source.node);
+                let coefficients = source.picks.len();
+                let sizes = [coefficients, lanes.groups, lanes.maps, lanes.stride];
+                let (columns, contributions) = (&buffers.columns[t], &buffers.contributions);
+                let bound = [columns, value, gradient, contributions, picks];
                 jobs.push(Job {
                     kernel: self.kernels[t].0,
                     entry: "evaluate",
                     sizes: SIZES.into_iter().zip(sizes).collect(),
-                    buffers: [&buffers.columns[t], value, gradient, &buffers.contributions]
-                        .map(Bound::from)
-                        .to_vec(),
+                    buffers: bound.map(Bound::from).to_vec(),
                     invocations: coefficients * lanes.groups,
                 });
-                first += coefficients;
             }
             let (rows, groups) = (self.rows[t], lanes.groups);
             let parts = rows.div_ceil(PART);
@@ -130,26 +145,27 @@ impl Terms {
 fn fits(term: &DeviceTerm) -> bool {
     skyscat_shaders::kernel(term.kernel).is_some_and(|kernel| {
         let names = kernel.uniforms.iter().filter(|name| !name.starts_with("padding"));
-        kernel.entry("evaluate").is_some() && names.eq(SIZES.iter()) && kernel.bindings.len() == 5
+        kernel.entry("evaluate").is_some() && names.eq(SIZES.iter()) && kernel.bindings.len() == 6
     })
 }
 
 /// What of a term is not finite: a statistic, given as read from all parts, or its value.
 pub(super) fn culprit(
     graph: &Graph,
-    term: usize,
+    (term, reading): (usize, Reading),
     lanes: Lanes,
     group: usize,
     read: impl Fn(usize) -> Result<Vec<f64>, GpuError>,
 ) -> Result<String, GpuError> {
-    for &node in &graph.terms[term].inputs {
-        let padded = read(node.index())?;
-        let rows = graph.shape(node).reals();
-        let mut places = (0..rows).flat_map(|row| lanes.places((rows, row), group));
+    for Source { node, picks } in sources(graph, term, reading) {
+        let padded = read(node)?;
+        let rows = graph.nodes[node].shape.reals();
+        let own = picks.iter().map(|[_, row]| (rows, *row as usize));
+        let mut places = own.flat_map(|row| lanes.places(row, group));
         if places.any(|at| !padded[at].is_finite()) {
-            let operator = &graph.nodes[node.index()].operator;
+            let operator = &graph.nodes[node].operator;
             let name = operator.as_ref().map_or("input", |o| o.name());
-            return Ok(format!("the result of operator {name} (node {})", node.index()));
+            return Ok(format!("the result of operator {name} (node {node})"));
         }
     }
     Ok("its value".to_owned())

@@ -1,7 +1,7 @@
 //! All oriented wavelets of one scale applied to real fields.
 
 use crate::stencil::Stencil;
-use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
+use skyscat_autodiff::device::{DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
@@ -59,18 +59,8 @@ impl Operator for Convolve {
             ("orientations", stencil.orientations),
             ("quads", call.quads()),
         ];
-        let (pattern, entries, results) = match call.is_forward() {
-            true => (&stencil.forward, Binding::Unused, stencil.orientations),
-            false => (&stencil.backward, Binding::indices(stencil.backward_entries()), 1),
-        };
-        let bindings = vec![
-            Binding::indices(&pattern.offsets),
-            Binding::indices(&pattern.columns),
-            entries,
-            stencil.all_weights(call),
-            from,
-            to,
-        ];
+        let results = if call.is_forward() { stencil.orientations } else { 1 };
+        let bindings = vec![stencil.table(call.pass), stencil.all_weights(call), from, to];
         let invocations = x.reals() * results * call.quads();
         Some(DeviceWork::one(Run::new(("convolve", call.entry()), &sizes, bindings, invocations)))
     }

@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 pub(crate) use value::Memory;
 
+/// Scratch with room for all that an operator can do at a time.
+pub(crate) const ROOM: [usize; 3] = [usize::MAX; 3];
+
 /// Centres and bounds of errors.
 pub(crate) type Bounded = Vec<(f64, f64)>;
 
@@ -56,7 +59,7 @@ pub(crate) fn bounds(twin: &Twin, tables: Tables) -> Bounds {
         false => passes.extend((0..twin.inputs.len()).map(|which| DevicePass::Pullback { which })),
     }
     for pass in passes {
-        let call = DeviceCall { pass, inputs: &twin.shapes, lanes, double: false };
+        let call = DeviceCall { pass, inputs: &twin.shapes, lanes, double: false, scratch: &ROOM };
         state.work(&twin.operator.gpu(&call).expect("every operator has a kernel"));
     }
     let open = |memory: Memory| -> Bounded {

@@ -1,12 +1,30 @@
-//! What a covariance asks of a GPU: group after group, its fields are convolved into
-//! scratch, paired and forgotten; the pullback convolves them again.
+//! What a covariance asks of a GPU: as many groups at a time as scratch has room for,
+//! fields are convolved into it, paired and forgotten; the pullback convolves them again.
 
 use super::Covariance;
+use crate::RotationTable;
 use skyscat_autodiff::device::Binding::{
     self, Cotangent, Gradient, Input, Output, Scratch, Unused,
 };
-use skyscat_autodiff::device::{DeviceCall, DeviceWork, Run};
+use skyscat_autodiff::device::{DeviceCall, DevicePass, DeviceWork, Run};
 use skyscat_num::chunk_rows;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Pieces of scratch: fields; their gradients, or parts of sums; factors of gradients.
+const FIELDS: Binding<'static> = Scratch(0);
+const GRADIENTS: Binding<'static> = Scratch(1);
+const PARTIALS: Binding<'static> = Scratch(1);
+const FACTORS: Binding<'static> = Scratch(2);
+
+/// Bands that a run copies.
+const BANDS: usize = 3;
+
+/// Moduli that a run convolves.
+const MODULI: usize = 3;
+
+/// How a modulus is turned, if it is.
+type Turn = Option<Arc<RotationTable>>;
 
 /// Stands for the second factor of a mean.
 const NONE: u32 = u32::MAX;
@@ -14,25 +32,46 @@ const NONE: u32 = u32::MAX;
 impl Covariance {
     pub(super) fn device_work<'a>(&'a self, call: &DeviceCall<'_>) -> DeviceWork<'a> {
         let tables = Tables::new(self);
-        let fields = 2 * self.stencil.rows() * self.layout.slots * call.lanes;
+        let all = Place { op: self, groups: 0..self.groups(), call };
         let mut runs = Vec::new();
-        for group in 0..self.groups() {
-            let at = Place { op: self, group, call };
+        if !call.is_forward() {
+            all.spread(&tables, &["pack", "offset"], &mut runs);
+        }
+        let fields = 2 * self.stencil.rows() * self.layout.slots * call.lanes;
+        let most = self.together(fields, call);
+        for first in (0..self.groups()).step_by(most) {
+            let groups = first..(first + most).min(self.groups());
+            let at = Place { op: self, groups, call };
             at.fill(&mut runs);
             match call.is_forward() {
-                true => at.pair(&tables, &mut runs),
+                true => at.pair(&tables, &["forward"], &mut runs),
                 false => {
-                    at.spread(&tables, &mut runs);
+                    at.spread(&tables, &["pullback"], &mut runs);
                     at.give_back(&mut runs);
                 }
             }
         }
-        let masks = 2 * self.masks.masks * call.lanes;
+        if call.is_forward() {
+            all.pair(&tables, &["tree", "finish"], &mut runs);
+        }
+        let fields = most * fields;
+        let each = 2 * self.masks.masks * self.groups() * call.lanes;
         let scratch = match call.is_forward() {
-            true => vec![fields, self.parts().1 * masks * (self.layout.products + self.means())],
-            false => vec![fields, masks * (tables.link_count + self.layout.slots), fields],
+            true => vec![fields, self.parts().1 * each * (self.layout.products + self.means())],
+            false => vec![fields, fields, each * (tables.link_count + self.layout.slots)],
         };
         DeviceWork { runs, scratch }
+    }
+
+    /// How many groups are worked on at a time, where one takes `fields` numbers: those
+    /// that scratch has room for, in runs as even as can be.
+    fn together(&self, fields: usize, call: &DeviceCall<'_>) -> usize {
+        let room = match call.is_forward() {
+            true => call.room(0),
+            false => call.room(0).min(call.room(1)),
+        };
+        let most = (room / fields).clamp(1, self.groups());
+        self.groups().div_ceil(self.groups().div_ceil(most))
     }
 
     /// Pixels of a part, and parts.
@@ -120,92 +159,108 @@ fn links(op: &Covariance) -> (Vec<u32>, Vec<u32>, usize) {
     (offsets.into_iter().chain(sources).collect(), [part_offsets, triples].concat(), count)
 }
 
-/// One group of one call.
+/// Some groups of one call.
 struct Place<'a, 'c> {
     op: &'a Covariance,
-    group: usize,
+    groups: Range<usize>,
     call: &'c DeviceCall<'c>,
 }
 
 impl<'a> Place<'a, '_> {
-    /// Fields of the group into scratch 0.
+    /// Fields of the groups.
     fn fill(&self, runs: &mut Vec<Run<'a>>) {
-        let config = &self.op.config;
-        for band in 0..config.bands {
-            runs.push(self.second("bands", band, None, (Input(band), Scratch(0))));
-        }
-        for m in 0..config.moduli.len() {
-            let input = Input(config.bands + m);
-            let slot = config.bands + m * self.op.groups();
-            runs.push(self.second("forward", slot, Some(m), (input, Scratch(0))));
+        self.bands("forward", (Input, FIELDS), runs);
+        self.moduli(true, (Input, FIELDS), runs);
+    }
+
+    /// Gradients of the fields to those of bands and moduli.
+    fn give_back(&self, runs: &mut Vec<Run<'a>>) {
+        self.bands("pullback", (Gradient, GRADIENTS), runs);
+        self.moduli(false, (Gradient, GRADIENTS), runs);
+    }
+
+    fn bands(
+        &self,
+        entry: &'static str,
+        (end, fields): (fn(usize) -> Binding<'a>, Binding<'a>),
+        runs: &mut Vec<Run<'a>>,
+    ) {
+        let (all, width) = (self.op.config.bands, 2 * self.call.quads());
+        for slot in (0..all).step_by(BANDS) {
+            let bands = BANDS.min(all - slot);
+            let sizes = [
+                ("pixels", self.op.stencil.rows()),
+                ("orientations", self.op.groups()),
+                ("first", self.groups.start),
+                ("groups", self.groups.len()),
+                ("slots", self.op.layout.slots),
+                ("slot", slot),
+                ("bands", bands),
+                ("quads", self.call.quads()),
+            ];
+            let ends = (0..BANDS).map(|i| if i < bands { end(slot + i) } else { Unused });
+            let bindings = ends.chain([fields.clone()]).collect();
+            let invocations = self.op.stencil.rows() * self.groups.len() * bands * width;
+            runs.push(Run::new(("covariance_bands", entry), &sizes, bindings, invocations));
         }
     }
 
-    /// Gradients of the fields, scratch 2, to those of bands and moduli.
-    fn give_back(&self, runs: &mut Vec<Run<'a>>) {
+    fn moduli(
+        &self,
+        forward: bool,
+        (end, fields): (fn(usize) -> Binding<'a>, Binding<'a>),
+        runs: &mut Vec<Run<'a>>,
+    ) {
         let config = &self.op.config;
-        for band in 0..config.bands {
-            let ends = (Scratch(2), Gradient(band));
-            runs.push(self.second("bands_pullback", band, None, ends));
-        }
-        for m in 0..config.moduli.len() {
-            let ends = (Scratch(2), Gradient(config.bands + m));
-            let slot = config.bands + m * self.op.groups();
-            runs.push(self.second("pullback", slot, Some(m), ends));
+        let alike = |a: &Turn, b: &Turn| a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr);
+        let mut first = 0;
+        for part in config.moduli.chunk_by(alike).flat_map(|alike| alike.chunks(MODULI)) {
+            let one = |i| match i < part.len() {
+                true => end(config.bands + first + i),
+                false => Unused,
+            };
+            let ends = (0..MODULI).map(one).chain([fields.clone()]).collect();
+            runs.push(self.second(forward, (first, part), ends));
+            first += part.len();
         }
     }
 
     fn second(
         &self,
-        entry: &'static str,
-        slot: usize,
-        modulus: Option<usize>,
-        (from, to): (Binding<'a>, Binding<'a>),
+        forward: bool,
+        (first, moduli): (usize, &'a [Turn]),
+        ends: Vec<Binding<'a>>,
     ) -> Run<'a> {
-        let stencil = &*self.op.stencil;
-        let turn = modulus.and_then(|m| self.op.config.moduli[m].as_ref());
+        let (op, stencil) = (self.op, &*self.op.stencil);
         let sizes = [
             ("pixels", stencil.rows()),
-            ("orientations", self.op.groups()),
-            ("group", self.group),
-            ("slots", self.op.layout.slots),
-            ("slot", slot),
+            ("orientations", op.groups()),
+            ("first", self.groups.start),
+            ("groups", self.groups.len()),
+            ("slots", op.layout.slots),
+            ("slot", op.config.bands + first * op.groups()),
+            ("moduli", moduli.len()),
             ("quads", self.call.quads()),
-            ("padding0", 0),
-            ("padding1", 0),
         ];
-        let entry = match (turn, entry) {
-            (Some(_), "forward") => "forward_turned",
-            (Some(_), "pullback") => "pullback_turned",
-            _ => entry,
+        let (entry, turns) = match (&moduli[0], forward) {
+            (None, true) => ("forward", [Unused, Unused]),
+            (None, false) => ("pullback", [Unused, Unused]),
+            (Some(table), _) => {
+                let entry = if forward { "forward_turned" } else { "pullback_turned" };
+                (entry, [table.shift_binding(), table.weight_binding(self.call)])
+            }
         };
-        let table = match (modulus, entry) {
-            (None, _) => [Unused, Unused, Unused, Unused],
-            (_, "forward" | "forward_turned") => [
-                Binding::indices(&stencil.forward.offsets),
-                Binding::indices(&stencil.forward.columns),
-                Unused,
-                stencil.all_weights(self.call),
-            ],
-            _ => [
-                Binding::indices(&stencil.backward.offsets),
-                Binding::indices(&stencil.backward.columns),
-                Binding::indices(stencil.backward_entries()),
-                stencil.all_weights(self.call),
-            ],
-        };
-        let turns = match turn {
-            None => [Unused, Unused],
-            Some(table) => [table.shift_binding(), table.weight_binding(self.call)],
-        };
-        let bindings = table.into_iter().chain(turns).chain([from, to]).collect();
-        let channels = if modulus.is_some() { self.op.groups() } else { 2 };
-        let invocations = stencil.rows() * channels * self.call.quads();
-        Run::new(("covariance_second", entry), &sizes, bindings, invocations)
+        let pass = if forward { DevicePass::Forward } else { DevicePass::Joint };
+        let tables = [stencil.table(pass), stencil.all_weights(self.call)];
+        let bindings = tables.into_iter().chain(turns).chain(ends).collect();
+        // A pullback adds up the groups itself.
+        let groups = if forward { self.groups.len() } else { 1 };
+        let numbers = stencil.rows() * groups * moduli.len() * op.groups();
+        Run::new(("covariance_second", entry), &sizes, bindings, numbers * self.call.quads())
     }
 
-    /// Output channels of the group from scratch 0, by partial sums in scratch 1.
-    fn pair(&self, tables: &Tables, runs: &mut Vec<Run<'a>>) {
+    /// Parts of the sums of the groups' products; or, from those of all groups, the output.
+    fn pair(&self, tables: &Tables, entries: &[&'static str], runs: &mut Vec<Run<'a>>) {
         let op = self.op;
         let (chunk, parts) = op.parts();
         let (masks, sums) = (op.masks.masks, op.layout.products + op.means());
@@ -219,30 +274,37 @@ impl<'a> Place<'a, '_> {
             ("products", op.layout.products),
             ("means", op.means()),
             ("quads", self.call.quads()),
-            ("group", self.group),
+            ("first", self.groups.start),
+            ("groups", self.groups.len()),
+            ("orientations", op.groups()),
             ("picked", picked),
             ("pairs", op.pair_channels()),
             ("channels", op.pair_channels() + op.mean_channels()),
             ("tiles", tile_count),
-            ("padding0", 0),
-            ("padding1", 0),
-            ("padding2", 0),
+            ("padding", 0),
         ];
-        let run = |entry, [source, tiles, picks, to]: [Binding<'a>; 4], invocations: usize| {
+        let run = |&entry: &&'static str| {
+            let ([source, tiles, picks, to], each) = match entry {
+                "forward" => {
+                    let tiles = Binding::made(tables.tiles.clone());
+                    ([FIELDS, tiles, Unused, Unused], parts * tile_count)
+                }
+                "tree" => ([Unused, Unused, Unused, Unused], 2 * sums),
+                _ => {
+                    let picks = Binding::made(tables.picks.clone());
+                    ([Unused, Unused, picks, Output], picked + op.means())
+                }
+            };
             let weights = self.call.table(&op.masks.weights);
-            let bindings = vec![weights, source, tiles, picks, Scratch(1), to];
-            let invocations = masks * invocations * self.call.quads();
+            let bindings = vec![weights, source, tiles, picks, PARTIALS, to];
+            let invocations = masks * self.groups.len() * each * self.call.quads();
             Run::new(("covariance_products", entry), &sizes, bindings, invocations)
         };
-        let tiles = Binding::made(tables.tiles.clone());
-        let picks = Binding::made(tables.picks.clone());
-        runs.push(run("forward", [Scratch(0), tiles, Unused, Unused], parts * tile_count));
-        runs.push(run("tree", [Unused, Unused, Unused, Unused], 2 * sums));
-        runs.push(run("finish", [Unused, Unused, picks, Output], picked + op.means()));
+        runs.extend(entries.iter().map(run));
     }
 
-    /// Gradients of the fields into scratch 2, by factors in scratch 1.
-    fn spread(&self, tables: &Tables, runs: &mut Vec<Run<'a>>) {
+    /// Factors of the groups' gradients; or, from those of all groups, the gradients.
+    fn spread(&self, tables: &Tables, entries: &[&'static str], runs: &mut Vec<Run<'a>>) {
         let op = self.op;
         let (masks, slots) = (op.masks.masks, op.layout.slots);
         let sizes = [
@@ -251,15 +313,20 @@ impl<'a> Place<'a, '_> {
             ("masks", masks),
             ("links", tables.link_count),
             ("quads", self.call.quads()),
-            ("group", self.group),
+            ("first", self.groups.start),
+            ("groups", self.groups.len()),
+            ("orientations", op.groups()),
             ("pairs", op.pair_channels()),
             ("channels", op.pair_channels() + op.mean_channels()),
             ("centred", usize::from(op.config.centred)),
-            ("padding0", 0),
-            ("padding1", 0),
-            ("padding2", 0),
+            ("padding", 0),
         ];
-        let run = |entry, [source, means, to]: [Binding<'a>; 3], invocations: usize| {
+        let run = |&entry: &&'static str| {
+            let ([source, means, to], each) = match entry {
+                "pack" => ([Unused, Unused, Unused], masks * tables.link_count),
+                "offset" => ([Unused, Output, Unused], masks * slots),
+                _ => ([FIELDS, Unused, GRADIENTS], op.stencil.rows().div_ceil(2) * slots),
+            };
             let bindings = vec![
                 self.call.table(&op.masks.weights),
                 source,
@@ -267,19 +334,12 @@ impl<'a> Place<'a, '_> {
                 Binding::made(tables.parts.clone()),
                 Cotangent,
                 means,
-                Scratch(1),
+                FACTORS,
                 to,
             ];
-            Run::new(
-                ("covariance_spread", entry),
-                &sizes,
-                bindings,
-                invocations * self.call.quads(),
-            )
+            let invocations = self.groups.len() * each * self.call.quads();
+            Run::new(("covariance_spread", entry), &sizes, bindings, invocations)
         };
-        runs.push(run("pack", [Unused, Unused, Unused], masks * tables.link_count));
-        runs.push(run("offset", [Unused, Output, Unused], masks * slots));
-        let pairs = op.stencil.rows().div_ceil(2);
-        runs.push(run("pullback", [Scratch(0), Unused, Scratch(2)], pairs * slots));
+        runs.extend(entries.iter().map(run));
     }
 }
