@@ -177,7 +177,12 @@ fn pullbacks_are_the_real_transposes() {
 
 #[test]
 fn engines_threads_and_batches_agree() {
-    for (nside, lmax, spin) in [(4, 11, 0), (16, 47, 2), (64, 191, 2)] {
+    // Engines sum alike, but for spin 2 where functions of all rings are kept: there one
+    // takes them as they are and the other the way by sin²θ, each within 2e-13 of the
+    // reference (`synthesis_matches_the_reference`).
+    let (alike, two_ways) = (1e-14, 4e-13);
+    let cases = [(4, 11, 0, alike), (16, 47, 2, two_ways), (32, 95, 2, alike), (64, 191, 2, alike)];
+    for (nside, lmax, spin, bound) in cases {
         let tables = plan(nside, lmax, lmax, spin, Engine::Tables);
         let steps = plan(nside, lmax, lmax, spin, Engine::Recurrence);
         let serial = Plan::<f64>::with_config(Config {
@@ -195,8 +200,9 @@ fn engines_threads_and_batches_agree() {
         };
         let (map, back) = run(&tables);
         let (map_steps, back_steps) = run(&steps);
-        assert!(worst(&map, &map_steps) <= 1e-14 * peak(&map));
-        assert!(worst(&back, &back_steps) <= 1e-14 * peak(&back));
+        let errors =
+            [worst(&map, &map_steps) / peak(&map), worst(&back, &back_steps) / peak(&back)];
+        assert!(errors.iter().all(|&e| e <= bound), "nside {nside}: {errors:?}");
         for threads in [1, 2, 7] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let found = pool.install(|| run(&steps));
@@ -222,7 +228,7 @@ fn engines_threads_and_batches_agree() {
         let mut scratch = steps.scratch(5);
         let mut moved = vec![0.0; map.len()];
         steps.synthesis(&off, &mut moved, &mut scratch);
-        assert!(worst(&map, &moved) > 1e-14 * peak(&map));
+        assert!(worst(&map, &moved) > bound * peak(&map));
         let moved: Vec<f64> = moved.iter().skip(2).step_by(5).copied().collect();
         assert!(worst(&alone, &moved) > 1e-14 * peak(&map));
         back_alone[at / 5] += 1e-4 * peak(&back);
