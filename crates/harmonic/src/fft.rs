@@ -264,10 +264,10 @@ mod tests {
             // literal sum rounds n + 3 times on the way to its end, a pass p + 6 times.
             let roundings: usize = fft.passes.iter().map(|pass| pass.factor + 6).sum();
             let bound = (n + 3 + roundings) as f64 * f64::EPSILON * (2 * n) as f64;
-            for (k, bin) in found.iter().enumerate() {
-                for lane in 0..4 {
-                    let [re, im] = literal(&z, k, lane);
-                    let error = (bin[0][lane] - re).abs().max((bin[1][lane] - im).abs());
+            for (k, [re, im]) in found.iter().enumerate() {
+                for (lane, (re, im)) in re.iter().zip(im).enumerate() {
+                    let expected = literal(&z, k, lane);
+                    let error = (re - expected[0]).abs().max((im - expected[1]).abs());
                     assert!(error <= bound, "{n}: bin {k}, lane {lane}: {error:e}");
                 }
             }
