@@ -59,8 +59,12 @@ fn scalar_reference(plan: &Plan<f64>, alm: &ndarray::Array2<Complex64>) -> Vec<f
 
 #[test]
 fn synthesis_matches_the_reference() {
-    for (nside, lmax, mmax) in [(1, 7, 7), (2, 0, 0), (2, 1, 1), (2, 9, 4), (4, 12, 12)] {
-        for spin in 0..=4 {
+    let small = [(1, 7, 7), (2, 0, 0), (2, 1, 1), (2, 9, 4), (4, 12, 12)];
+    // Rings from near the pole to the equator, where the two engines sum spin 2 in two ways.
+    // (Of higher degrees the literal sum over factorials cancels.)
+    let cases = small.map(|size| (size, 0..=4)).into_iter().chain([((16, 12, 12), 2..=2)]);
+    for ((nside, lmax, mmax), spins) in cases {
+        for spin in spins {
             for engine in [Engine::Tables, Engine::Recurrence] {
                 let plan = plan(nside, lmax, mmax, spin, engine);
                 let mut stream = Stream(7);
@@ -178,9 +182,9 @@ fn pullbacks_are_the_real_transposes() {
 #[test]
 fn engines_threads_and_batches_agree() {
     // Engines sum alike, but for spin 2 where functions of all rings are kept: there one
-    // takes them as they are and the other the way by sin²θ, each within 2e-13 of the
-    // reference (`synthesis_matches_the_reference`).
-    let (alike, two_ways) = (1e-14, 4e-13);
+    // takes them as they are and the other divides sums of some lmax roundings by
+    // sin²θ ≥ 0.01. What is summed without signs is more than the peak.
+    let (alike, two_ways) = (1e-14, 47.0 * f64::EPSILON / 0.01);
     let cases = [(4, 11, 0, alike), (16, 47, 2, two_ways), (32, 95, 2, alike), (64, 191, 2, alike)];
     for (nside, lmax, spin, bound) in cases {
         let tables = plan(nside, lmax, lmax, spin, Engine::Tables);
