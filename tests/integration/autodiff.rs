@@ -4,8 +4,8 @@ mod descent;
 mod toys;
 
 use skyscat_autodiff::{
-    Affine, Channels, Graph, GraphError, Join, Node, Operator, Program, Purpose, Shape, Stack,
-    check,
+    Affine, Channels, Graph, GraphError, Join, Node, Operator, Pieces, Program, Purpose, Shape,
+    Stack, check,
 };
 use skyscat_num::{Par, Seed};
 use std::sync::Arc;
@@ -155,6 +155,29 @@ fn gradients_add_up_where_a_node_is_used_several_times() {
         program.terms().iter().map(|t| (t.name.as_str(), t.value)).collect();
     assert_eq!(terms.iter().map(|t| t.0).collect::<Vec<_>>(), ["bowl", "second", "bowl"]);
     assert!((terms.iter().map(|t| t.1).sum::<f64>() - total).abs() < 1e-13 * total);
+}
+
+#[test]
+fn pieces_of_a_batch_have_the_bits_of_the_whole_in_less_memory() {
+    let graph = Arc::new(tangled());
+    let program = |few| {
+        let pieces = Pieces::whole(MAPS).at_once(few);
+        Program::<f64>::compile_pieces(graph.clone(), pieces, Purpose::Gradient, &par()).unwrap()
+    };
+    let mut whole = Program::compile(graph.clone(), MAPS, Purpose::Gradient, &par()).unwrap();
+    let x = random("x", whole.variables());
+    let mut expected = vec![0.0; x.len()];
+    let value = whole.value_and_gradient(&x, &mut expected);
+    for few in 1..=MAPS {
+        let mut program = program(few);
+        let mut gradient = vec![f64::NAN; x.len()];
+        assert_eq!(program.value_and_gradient(&x, &mut gradient).to_bits(), value.to_bits());
+        assert_eq!(gradient, expected, "{few} at once");
+        assert_eq!(program.floor(), whole.floor());
+    }
+    let bytes = |few| program(few).memory().field_bytes;
+    assert_eq!(bytes(MAPS), whole.memory().field_bytes);
+    assert!(bytes(1) < bytes(MAPS), "{} {}", bytes(1), bytes(MAPS));
 }
 
 #[test]

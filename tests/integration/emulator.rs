@@ -3,8 +3,8 @@
 use ndarray::{Array3, Axis};
 use skyscat_autodiff::{TermValue, check};
 use skyscat_emulator::{
-    BatchId, Config, Emulator, EmulatorError, Init, LossConfig, Progress, SavedDescent, Sigma,
-    Silent, SpectrumLoss, Standardise, TargetMode, assemble,
+    BatchId, Config, Course, Emulator, EmulatorError, Init, LossConfig, Progress, SavedDescent,
+    Saving, Sigma, Silent, SpectrumLoss, Standardise, TargetMode, assemble,
 };
 use skyscat_healpix::{HealpixError, MapSet, Ordering};
 use skyscat_num::{Par, Seed};
@@ -127,8 +127,8 @@ impl Progress for Stopper {
             self.flag.store(true, Atomic::SeqCst);
         }
     }
-    fn save(&self, saved: &SavedDescent) -> Result<(), String> {
-        *self.saved.lock().unwrap() = Some(saved.clone());
+    fn save(&self, saving: &mut Saving<'_>) -> Result<(), String> {
+        *self.saved.lock().unwrap() = Some(saving.keep()?);
         Ok(())
     }
     fn save_every(&self) -> u64 {
@@ -151,7 +151,8 @@ fn an_interrupted_batch_resumes_to_the_same_bits() {
     let names: Vec<String> = part.terms.iter().map(|t| t.name.clone()).collect();
     assert_eq!(names, ["SC(Q)", "SC(U)", "SC(QxU)", "spectra", "spectra level"]);
     // From the interruption, and from the checkpoint of iteration 4.
-    for saved in [part.interrupted, stopper.saved.lock().unwrap().clone()] {
+    assert!(part.interrupted && part.failed.is_none());
+    for saved in [part.saved, stopper.saved.lock().unwrap().clone()] {
         let resumed = emulator.run::<f64>(AVERAGE, saved, Arc::new(Silent)).unwrap();
         assert_eq!(resumed.maps, whole.maps);
         assert_eq!(resumed.history, whole.history);
@@ -230,17 +231,16 @@ fn bad_requests_are_refused_before_any_work() {
     let error = new(&holes, small(3, 1));
     assert!(matches!(&error, EmulatorError::Healpix(HealpixError::NotFullSky { .. })), "{error}");
     let emulator = emulator(&set, small(3, 1));
-    let saved = SavedDescent {
-        x: vec![0.0; 5],
-        gradient: vec![0.0; 5],
-        pairs: Vec::new(),
-        curvatures: Vec::new(),
-        history: vec![1.0],
-        terms: Vec::new(),
-        evaluations: 1,
-    };
-    let error = emulator.run::<f64>(AVERAGE, Some(saved), Arc::new(Silent)).unwrap_err();
-    assert!(matches!(error, EmulatorError::Saved { given: 5, .. }), "{error}");
+    let course = Course { history: vec![1.0], evaluations: 1, ..Course::default() };
+    for (count, length, given) in [(2, 5, 5), (3, 1152, 3), (0, 0, 0)] {
+        let vectors = Arc::new(vec![vec![0.0; length]; count]);
+        let saved = Some(SavedDescent { course: course.clone(), vectors });
+        let error = emulator.run::<f64>(AVERAGE, saved, Arc::new(Silent)).unwrap_err();
+        match error {
+            EmulatorError::Saved { given: found, .. } => assert_eq!(found, given),
+            other => panic!("{other}"),
+        }
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use ndarray::{Array3, Axis};
 use skyscat_autodiff::{Cut, Precision, Program, Ranks, Threads};
 use skyscat_emulator::{
-    Batch, BatchId, Config, Emulator, EmulatorError, Init, LossConfig, Progress, SavedDescent,
-    Silent, SpectrumLoss, Standardise,
+    Batch, BatchId, Config, Course, Emulator, EmulatorError, Init, LossConfig, Progress,
+    SavedDescent, Silent, SpectrumLoss, Standardise,
 };
 use skyscat_healpix::{MapSet, Ordering};
 use skyscat_num::{Par, Seed};
@@ -97,7 +97,15 @@ fn off<T: Precision>(a: &[T], b: &[T]) -> f64 {
 /// Ranks of another number of maps sum the pixels of their covariances in another order;
 /// everything else has the same bits. What a last bit does to loss and gradient is
 /// measured: at points that differ in it, several times.
-fn check_evaluations<T: Precision + PartialEq>(make: Make<'_>, name: &str) {
+/// So are evaluations a few maps at a time.
+fn check_evaluations<T: Precision + PartialEq>(change: fn(&mut LossConfig), name: &str) {
+    let make: Make<'_> = &|| emulator(1, |config| change(&mut config.loss));
+    let few_at_once = |few| {
+        emulator(1, |config| {
+            change(&mut config.loss);
+            config.at_once = Some(few);
+        })
+    };
     let mut program: Program<T> = make().program(AVERAGE).unwrap();
     let x = Seed(6).stream("x").index(0, 0).normals(program.variables());
     let mut alone = |x: &[f64]| {
@@ -126,6 +134,19 @@ fn check_evaluations<T: Precision + PartialEq>(make: Make<'_>, name: &str) {
             assert!(slope <= 8.0 * gradient_bits, "{case}: {slope:e} of {gradient_bits:e}");
         }
     }
+    for few in [1, 3, 4, BATCH] {
+        let mut program: Program<T> = few_at_once(few).program(AVERAGE).unwrap();
+        let x: Vec<T> = x.iter().map(|&x| T::from_f64(x)).collect();
+        let mut gradient = vec![T::default(); x.len()];
+        for turn in ["first", "second"] {
+            let apart = (program.value_and_gradient(&x, &mut gradient) - value).abs();
+            let case = format!("{name}, {few} at once, {turn}: {apart:e} of {value_bits:e}");
+            let slope = off(&gradient, &whole);
+            assert!(few < BATCH || (apart, slope) == (0.0, 0.0), "{case}");
+            assert!(apart <= 8.0 * value_bits, "{case}");
+            assert!(slope <= 8.0 * gradient_bits, "{case}: {slope:e} of {gradient_bits:e}");
+        }
+    }
     let mut lacking = evaluate::<T>(make, (3, Some(1)), &x).into_iter();
     let missed = lacking.all(|(found, ..)| (found - value).abs() > 1e3 * value_bits);
     assert!(missed, "{name}: a rank's maps are not missed");
@@ -135,7 +156,7 @@ fn check_evaluations<T: Precision + PartialEq>(make: Make<'_>, name: &str) {
 type Case = (&'static str, fn(&mut LossConfig));
 
 #[test]
-fn loss_and_gradient_of_a_batch_over_ranks_are_those_of_one() {
+fn loss_and_gradient_of_a_batch_over_ranks_or_in_pieces_are_those_of_one() {
     let cases: [Case; 4] = [
         ("ratio", |_| {}),
         ("variance", |l| (l.variance, l.variance_fraction) = (0.5, 0.7)),
@@ -143,9 +164,8 @@ fn loss_and_gradient_of_a_batch_over_ranks_are_those_of_one() {
         ("spectra summed", |l| l.spectrum_loss = SpectrumLoss::SumOverBatch),
     ];
     for (name, change) in cases {
-        let make = || emulator(1, |config| change(&mut config.loss));
-        check_evaluations::<f64>(&make, name);
-        check_evaluations::<f32>(&make, name);
+        check_evaluations::<f64>(change, name);
+        check_evaluations::<f32>(change, name);
     }
 }
 
@@ -213,6 +233,13 @@ impl Progress for Stopper {
     }
 }
 
+/// The course and the numbers of the vectors of a batch that was put down.
+fn numbers(batch: &Batch) -> (Course, Vec<Vec<f64>>) {
+    let saved = batch.saved.as_ref().expect("put down");
+    let vector = |at| saved.vectors.vector(at).unwrap().into_owned();
+    (saved.course.clone(), (0..saved.vectors.count()).map(vector).collect())
+}
+
 #[test]
 fn one_rank_that_is_interrupted_stops_all_and_any_number_resumes() {
     let (from, _, bits) = last_bits();
@@ -226,10 +253,10 @@ fn one_rank_that_is_interrupted_stops_all_and_any_number_resumes() {
     for part in &parts {
         // Asked after the fifth iteration, agreed on in the sixth.
         assert_eq!(part.history, whole.history[..7]);
-        assert_eq!(part.interrupted, parts[0].interrupted);
+        assert_eq!(numbers(part), numbers(&parts[0]));
     }
-    let saved = parts[0].interrupted.clone();
-    assert!(saved.is_some());
+    let saved = parts[0].saved.clone();
+    assert!(parts[0].interrupted && saved.is_some());
     for size in [1, 2, 3, 5] {
         let resumed = descend::<f64>(&make, size, saved.clone());
         if size == 3 {
@@ -239,6 +266,29 @@ fn one_rank_that_is_interrupted_stops_all_and_any_number_resumes() {
         assert!(off <= 8.0 * bits, "{size} ranks: {off:e}, {bits:e} by last bits");
     }
     assert_eq!(whole.maps.len_of(Axis(0)), BATCH);
+}
+
+#[test]
+fn ranks_may_have_a_few_of_their_maps_at_once() {
+    let (from, plain, bits) = last_bits();
+    let few = || {
+        let whole = from(0);
+        let config = Config { at_once: Some(2), ..whole.config().clone() };
+        emulator(12, |to| *to = config.clone())
+    };
+    let off = apart(&descend::<f64>(&few, 2, None), &plain);
+    assert!(off <= 8.0 * bits, "{off:e}, {bits:e} by last bits");
+}
+
+#[test]
+fn more_at_once_than_the_batch_has_are_refused() {
+    for few in [0, BATCH + 1] {
+        let inputs = Array3::from_shape_fn((3, 1, 192), |(m, _, p)| ((m + p) as f64).sin());
+        let set = MapSet::new(Ordering::Ring, &["T"], inputs).unwrap();
+        let config = Config { batch: BATCH, at_once: Some(few), ..Config::campeti2025() };
+        let refused = Emulator::new(&set, &[], config, Seed(5), &par()).err();
+        assert!(matches!(refused, Some(EmulatorError::Setting { name: "at_once", .. })));
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod graph;
 mod join;
 mod kernel;
 mod optimise;
+mod pieces;
 mod plan;
 mod program;
 mod ranks;
@@ -48,6 +49,7 @@ pub use optimise::{
     Aim, At, Descent, DescentState, Failure, HostPairs, HostVector, Lbfgs, LbfgsConfig, LbfgsError,
     Objective, Pairs, Part, SavedLbfgs, SavedPair, Stop, TermHistory, TermValue, Vector,
 };
+pub use pieces::Pieces;
 pub use plan::{Floor, MemoryPlan, Purpose};
 pub use program::{OperatorTime, Program};
 pub use ranks::{Cut, Ranks, Threads};

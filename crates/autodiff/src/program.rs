@@ -4,11 +4,12 @@ use crate::plan::{Plan, Step};
 use crate::statistics::{Reading, places};
 use crate::{
     Cut, Field, Floor, Forward, Graph, GraphError, JointPullback, Keeps, MemoryPlan, Objective,
-    Part, Precision, Pullback, Purpose, Shape, Stat, TermValue,
+    Part, Pieces, Precision, Pullback, Purpose, Shape, Stat, TermValue,
 };
 use rayon::prelude::*;
 use skyscat_num::Par;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +36,9 @@ pub struct OperatorTime {
 pub struct Program<T> {
     graph: Arc<Graph>,
     plan: Plan,
-    maps: usize,
-    /// Where these are some of the maps of a batch over several ranks.
-    cut: Option<Cut>,
+    pieces: Pieces,
+    /// The maps whose fields are in the buffers.
+    piece: Range<usize>,
     lanes: usize,
     buffers: Vec<Vec<T>>,
     scratch: Vec<T>,
@@ -60,7 +61,7 @@ impl<T: Precision> Program<T> {
         purpose: Purpose,
         par: &Par,
     ) -> Result<Self, GraphError> {
-        Self::compile_part(graph, (maps, None), purpose, par)
+        Self::compile_pieces(graph, Pieces::whole(maps), purpose, par)
     }
 
     /// The same for this rank's share of a batch: the terms are those of the whole batch,
@@ -70,36 +71,24 @@ impl<T: Precision> Program<T> {
     /// # Errors
     /// As [`Program::compile`].
     pub fn compile_cut(graph: Arc<Graph>, cut: Cut, par: &Par) -> Result<Self, GraphError> {
-        Self::compile_part(graph, (cut.own().len(), Some(cut)), Purpose::Gradient, par)
+        Self::compile_pieces(graph, Pieces::of_rank(cut), Purpose::Gradient, par)
     }
 
-    fn compile_part(
+    /// The same for maps of which only some have their fields in memory at a time.
+    /// Outputs are then those of the last piece.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub fn compile_pieces(
         graph: Arc<Graph>,
-        (maps, cut): (usize, Option<Cut>),
+        pieces: Pieces,
         purpose: Purpose,
         par: &Par,
     ) -> Result<Self, GraphError> {
-        if maps == 0 {
-            return Err(GraphError::EmptyBatch);
-        }
-        if purpose == Purpose::Gradient && graph.terms.is_empty() {
-            return Err(GraphError::NoTerm);
-        }
-        if let Some(node) = graph.nodes.iter().find(|n| n.inputs.len() > MAX_INPUTS) {
-            let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
-            let operator = node.operator.as_ref().expect("has inputs");
-            return Err(operator.refuse(&shapes, "at most 64 inputs"));
-        }
-        let plan = Plan::new(&graph, purpose, Reading::InPlace);
-        let lanes = T::padded(maps);
+        let (plan, lanes, scratch_len) = Self::place_values(&graph, &pieces, purpose, par)?;
         let buffers = plan.buffers.iter().map(|&n| vec![T::default(); n * lanes]).collect();
-        let scratch_len = graph.nodes.iter().filter_map(|node| {
-            let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
-            node.operator.as_ref().map(|op| T::scratch(op.cpu(), &shapes, lanes))
-        });
-        let scratch_len = par.install(|| scratch_len.max().unwrap_or(0));
         let scratch = vec![T::default(); scratch_len];
-        let whole = cut.as_ref().map_or(maps, Cut::maps);
+        let (whole, _) = pieces.place();
         let stats: Vec<Vec<f64>> = graph
             .terms
             .iter()
@@ -109,8 +98,8 @@ impl<T: Precision> Program<T> {
         let terms = graph.terms.iter().map(|t| TermValue::new(t.term.name())).collect();
         Ok(Self {
             plan,
-            maps,
-            cut,
+            piece: 0..pieces.most(),
+            pieces,
             lanes,
             buffers,
             scratch,
@@ -122,14 +111,53 @@ impl<T: Precision> Program<T> {
         })
     }
 
+    /// Buffers, lanes, and numbers of scratch of a program.
+    fn place_values(
+        graph: &Graph,
+        pieces: &Pieces,
+        purpose: Purpose,
+        par: &Par,
+    ) -> Result<(Plan, usize, usize), GraphError> {
+        pieces.check()?;
+        if purpose == Purpose::Gradient && graph.terms.is_empty() {
+            return Err(GraphError::NoTerm);
+        }
+        if let Some(node) = graph.nodes.iter().find(|n| n.inputs.len() > MAX_INPUTS) {
+            let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
+            let operator = node.operator.as_ref().expect("has inputs");
+            return Err(operator.refuse(&shapes, "at most 64 inputs"));
+        }
+        let lanes = T::padded(pieces.most());
+        let scratch = graph.nodes.iter().filter_map(|node| {
+            let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
+            node.operator.as_ref().map(|op| T::scratch(op.cpu(), &shapes, lanes))
+        });
+        let scratch = par.install(|| scratch.max().unwrap_or(0));
+        Ok((Plan::new(graph, purpose, Reading::InPlace), lanes, scratch))
+    }
+
+    /// What such a program takes, and the least work of its evaluation, without making it.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub fn measure(
+        graph: &Graph,
+        pieces: &Pieces,
+        purpose: Purpose,
+        par: &Par,
+    ) -> Result<(MemoryPlan, Floor), GraphError> {
+        let (plan, lanes, scratch) = Self::place_values(graph, pieces, purpose, par)?;
+        Ok((memory::<T>(&plan, lanes, scratch), floor::<T>(&plan, graph, pieces.maps())))
+    }
+
     /// Number of maps that it works on.
     pub fn maps(&self) -> usize {
-        self.maps
+        self.pieces.maps()
     }
 
     /// Length of the vector of variables.
     pub fn variables(&self) -> usize {
-        self.graph.variables() * self.maps
+        self.graph.variables() * self.maps()
     }
 
     /// Runs the graph forward, so that outputs can be read.
@@ -140,12 +168,9 @@ impl<T: Precision> Program<T> {
         assert_eq!(x.len(), self.variables(), "length of the variables");
         let par = self.par.clone();
         par.install(|| {
-            for at in 0..self.plan.steps.len() {
-                match self.plan.steps[at] {
-                    Step::Load(node) => self.load(node, x),
-                    Step::Forward(node) => self.forward(node),
-                    Step::Terms | Step::Pullback { .. } | Step::Joint(_) => break,
-                }
+            for piece in self.pieces.ranges() {
+                self.piece = piece;
+                self.steps_forward().for_each(|at| self.step(at, x));
             }
         });
     }
@@ -156,8 +181,9 @@ impl<T: Precision> Program<T> {
     pub fn output(&self, label: &str) -> Option<(Shape, Vec<f64>)> {
         let (_, node) = self.graph.outputs.iter().find(|(l, _)| l == label)?;
         let shape = self.graph.shape(*node);
-        let mut out = vec![0.0; shape.reals() * self.maps];
-        self.read((node.index(), 0..shape.reals()), &mut out, (self.maps, 0));
+        let maps = self.piece.len();
+        let mut out = vec![0.0; shape.reals() * maps];
+        self.read((node.index(), 0..shape.reals()), &mut out, (maps, 0));
         Some((shape, out))
     }
 
@@ -170,14 +196,7 @@ impl<T: Precision> Program<T> {
         assert_eq!(x.len(), self.variables(), "length of the variables");
         assert_eq!(gradient.len(), self.variables(), "length of the gradient");
         let par = self.par.clone();
-        par.install(|| {
-            let mut total = None;
-            for at in 0..self.plan.steps.len() {
-                total = self.step(at, x).or(total);
-            }
-            self.store(gradient);
-            total.expect("compiled for gradients")
-        })
+        par.install(|| self.run(x, gradient, &mut Self::step))
     }
 
     /// One evaluation, with the time that each operator took: where a program's time
@@ -187,22 +206,22 @@ impl<T: Precision> Program<T> {
     /// As [`Program::value_and_gradient`].
     pub fn profile(&mut self, x: &[T]) -> Vec<OperatorTime> {
         let mut times: BTreeMap<(&'static str, bool), (usize, Duration)> = BTreeMap::new();
+        let mut gradient = vec![T::default(); self.variables()];
+        let mut timed = |program: &mut Self, at: usize, x: &[T]| {
+            let (node, backward) = match program.plan.steps[at] {
+                Step::Load(node) | Step::Forward(node) => (Some(node), false),
+                Step::Pullback { node, .. } | Step::Joint(node) => (Some(node), true),
+                Step::Terms => (None, false),
+            };
+            let operator = node.map(|n| program.graph.nodes[n].operator.as_ref());
+            let name = operator.map_or("terms", |o| o.map_or("input", |o| o.name()));
+            let start = Instant::now();
+            program.step(at, x);
+            let sum = times.entry((name, backward)).or_default();
+            *sum = (sum.0 + 1, sum.1 + start.elapsed());
+        };
         let par = self.par.clone();
-        par.install(|| {
-            for at in 0..self.plan.steps.len() {
-                let (node, backward) = match self.plan.steps[at] {
-                    Step::Load(node) | Step::Forward(node) => (Some(node), false),
-                    Step::Pullback { node, .. } | Step::Joint(node) => (Some(node), true),
-                    Step::Terms => (None, false),
-                };
-                let operator = node.map(|n| self.graph.nodes[n].operator.as_ref());
-                let name = operator.map_or("terms", |o| o.map_or("input", |o| o.name()));
-                let start = Instant::now();
-                let _ = self.step(at, x);
-                let sum = times.entry((name, backward)).or_default();
-                *sum = (sum.0 + 1, sum.1 + start.elapsed());
-            }
-        });
+        par.install(|| self.run(x, &mut gradient, &mut timed));
         let time = |((operator, backward), (calls, time))| OperatorTime {
             operator,
             backward,
@@ -214,16 +233,51 @@ impl<T: Precision> Program<T> {
         list
     }
 
-    /// Runs one step; the loss, if it is that of the terms.
-    fn step(&mut self, at: usize, x: &[T]) -> Option<f64> {
+    /// All steps, by `step`: forward through the pieces, the terms, back through them.
+    fn run(
+        &mut self,
+        x: &[T],
+        gradient: &mut [T],
+        step: &mut impl FnMut(&mut Self, usize, &[T]),
+    ) -> f64 {
+        let forward = self.steps_forward();
+        let terms = forward.end;
+        let pieces = self.pieces.ranges();
+        for piece in &pieces {
+            self.piece = piece.clone();
+            forward.clone().for_each(|at| step(self, at, x));
+            self.read_stats();
+        }
+        if let Some(cut) = self.pieces.cut() {
+            cut.complete(&mut self.stats);
+        }
+        step(self, terms, x);
+        for (at, piece) in pieces.iter().enumerate().rev() {
+            if at + 1 < pieces.len() {
+                self.piece = piece.clone();
+                forward.clone().for_each(|at| step(self, at, x));
+            }
+            self.write_term_gradients(terms);
+            (terms + 1..self.plan.steps.len()).for_each(|at| step(self, at, x));
+            self.store(gradient);
+        }
+        self.terms.iter().map(|term| term.value).sum()
+    }
+
+    /// The steps before the terms; those after them go back.
+    fn steps_forward(&self) -> Range<usize> {
+        let steps = &self.plan.steps;
+        0..steps.iter().position(|s| *s == Step::Terms).unwrap_or(steps.len())
+    }
+
+    fn step(&mut self, at: usize, x: &[T]) {
         match self.plan.steps[at] {
             Step::Load(node) => self.load(node, x),
             Step::Forward(node) => self.forward(node),
-            Step::Terms => return Some(self.evaluate_terms(at)),
+            Step::Terms => self.evaluate_terms(),
             Step::Pullback { node, which } => self.pullback(at, node, which),
             Step::Joint(node) => self.joint(at, node),
         }
-        None
     }
 
     /// The loss terms of the last evaluation, weights included.
@@ -233,23 +287,12 @@ impl<T: Precision> Program<T> {
 
     /// Memory of this program.
     pub fn memory(&self) -> MemoryPlan {
-        let bytes = std::mem::size_of::<T>();
-        MemoryPlan {
-            buffers: self.buffers.len(),
-            field_bytes: self.buffers.iter().map(|b| b.len() * bytes).sum(),
-            unshared_bytes: self.plan.unshared * self.lanes * bytes,
-            scratch_bytes: self.scratch.len() * bytes,
-        }
+        memory::<T>(&self.plan, self.lanes, self.scratch.len())
     }
 
     /// The least work of one run of this program, without padding.
     pub fn floor(&self) -> Floor {
-        let real = std::mem::size_of::<T>();
-        let mut floor = Floor::default();
-        for step in &self.plan.steps {
-            floor.add(step.floor(&self.graph, self.maps, real));
-        }
-        floor
+        floor::<T>(&self.plan, &self.graph, self.maps())
     }
 
     fn field(&self, node: usize) -> Field<'_, T> {
@@ -263,26 +306,28 @@ impl<T: Precision> Program<T> {
 
     fn load(&mut self, node: usize, x: &[T]) {
         let Some(buffer) = self.plan.value[node] else { return };
-        let x = &x[input_range(&self.graph, self.maps, node)];
-        let (maps, lanes) = (self.maps, self.lanes);
+        let (maps, lanes, piece) = (self.maps(), self.lanes, self.piece.clone());
+        let x = &x[input_range(&self.graph, maps, node)];
         let len = self.graph.nodes[node].shape.reals() * lanes;
         self.buffers[buffer][..len].par_chunks_mut(lanes).zip(x.par_chunks(maps)).for_each(
-            |(padded, maps_of_row)| {
-                padded[..maps].copy_from_slice(maps_of_row);
-                padded[maps..].fill(T::default());
+            |(padded, row)| {
+                padded[..piece.len()].copy_from_slice(&row[piece.clone()]);
+                padded[piece.len()..].fill(T::default());
             },
         );
     }
 
     fn store(&self, gradient: &mut [T]) {
-        let (maps, lanes) = (self.maps, self.lanes);
+        let (maps, lanes, piece) = (self.maps(), self.lanes, self.piece.clone());
         for input in &self.graph.inputs {
             let out = &mut gradient[input_range(&self.graph, maps, input.index())];
+            let rows = out.par_chunks_mut(maps);
             match self.plan.gradient[input.index()] {
-                Some(buffer) => out
-                    .par_chunks_mut(maps)
-                    .zip(self.buffers[buffer].par_chunks(lanes))
-                    .for_each(|(out, padded)| out.copy_from_slice(&padded[..maps])),
+                Some(buffer) => {
+                    rows.zip(self.buffers[buffer].par_chunks(lanes)).for_each(|(row, padded)| {
+                        row[piece.clone()].copy_from_slice(&padded[..piece.len()])
+                    })
+                }
                 None => out.fill(T::default()),
             }
         }
@@ -298,30 +343,31 @@ impl<T: Precision> Program<T> {
         let data = self.field(node).data;
         for (out, place) in out.chunks_exact_mut(row).zip(places) {
             let padded = &data[place * self.lanes..][..self.lanes];
-            for (o, &v) in out[first..first + self.maps].iter_mut().zip(padded) {
+            for (o, &v) in out[first..first + self.piece.len()].iter_mut().zip(padded) {
                 *o = v.to_f64();
             }
         }
     }
 
-    /// Maps of the whole batch, and which of them is the first here.
+    /// Maps of the whole batch, and which of them is the first in the buffers.
     fn place(&self) -> (usize, usize) {
-        self.cut.as_ref().map_or((self.maps, 0), |cut| (cut.maps(), cut.own().start))
+        let (whole, first) = self.pieces.place();
+        (whole, first + self.piece.start)
     }
 
-    /// The inputs of all terms, of the whole batch.
-    fn read_stats(&self, stats: &mut [Vec<f64>]) {
+    /// The inputs of all terms, of the maps in the buffers; those of the maps of other
+    /// ranks are 0 until all have been added up.
+    fn read_stats(&mut self) {
+        let mut stats = std::mem::take(&mut self.stats);
         let nodes = self.graph.terms.iter().flat_map(|term| &term.inputs);
         for (node, stat) in nodes.zip(stats.iter_mut()) {
-            if self.cut.is_some() {
+            if self.pieces.cut().is_some() && self.piece.start == 0 {
                 stat.fill(0.0);
             }
             let places = places(&self.graph, node.index(), self.plan.reading);
             self.read(places, stat, self.place());
         }
-        if let Some(cut) = &self.cut {
-            cut.complete(stats);
-        }
+        self.stats = stats;
     }
 
     /// The inputs of a node; without data once they may have been overwritten.
@@ -426,13 +472,11 @@ impl<T: Precision> Program<T> {
         Field { data, shape, lanes: self.lanes }
     }
 
-    fn evaluate_terms(&mut self, at: usize) -> f64 {
+    fn evaluate_terms(&mut self) {
         let graph = self.graph.clone();
-        let mut stats = std::mem::take(&mut self.stats);
-        self.read_stats(&mut stats);
-        let (maps, _) = self.place();
+        let stats = std::mem::take(&mut self.stats);
+        let (maps, _) = self.pieces.place();
         let mut first = 0;
-        let mut total = 0.0;
         for (t, data) in graph.terms.iter().enumerate() {
             let range = first..first + data.inputs.len();
             first = range.end;
@@ -446,11 +490,8 @@ impl<T: Precision> Program<T> {
                 self.stat_gradients[range.clone()].iter_mut().map(Vec::as_mut_slice).collect();
             let value = data.weight * data.term.evaluate(&views, &mut gradients);
             self.terms[t].value = value;
-            total += value;
         }
         self.stats = stats;
-        self.write_term_gradients(at);
-        total
     }
 
     fn write_term_gradients(&mut self, at: usize) {
@@ -470,7 +511,7 @@ impl<T: Precision> Program<T> {
             }
             for (place, s) in places.zip(source.chunks_exact(whole)) {
                 let t = &mut target[place * self.lanes..][..self.lanes];
-                for (t, &s) in t.iter_mut().zip(&s[first..first + self.maps]) {
+                for (t, &s) in t.iter_mut().zip(&s[first..first + self.piece.len()]) {
                     *t += T::from_f64(weight * s);
                 }
             }
@@ -524,8 +565,28 @@ impl<T: Precision> Program<T> {
 }
 
 /// Where an input lies in the vector of variables.
-fn input_range(graph: &Graph, maps: usize, node: usize) -> std::ops::Range<usize> {
+fn input_range(graph: &Graph, maps: usize, node: usize) -> Range<usize> {
     let before = graph.inputs.iter().take_while(|n| n.index() != node);
     let start: usize = before.map(|&n| graph.shape(n).reals()).sum();
     start * maps..(start + graph.nodes[node].shape.reals()) * maps
+}
+
+/// Memory of a plan with so many lanes a number, and so many numbers of scratch.
+fn memory<T>(plan: &Plan, lanes: usize, scratch: usize) -> MemoryPlan {
+    let bytes = std::mem::size_of::<T>();
+    MemoryPlan {
+        buffers: plan.buffers.len(),
+        field_bytes: plan.buffers.iter().sum::<usize>() * lanes * bytes,
+        unshared_bytes: plan.unshared * lanes * bytes,
+        scratch_bytes: scratch * bytes,
+    }
+}
+
+/// The least work of all steps for so many maps.
+fn floor<T>(plan: &Plan, graph: &Graph, maps: usize) -> Floor {
+    let mut floor = Floor::default();
+    for step in &plan.steps {
+        floor.add(step.floor(graph, maps, std::mem::size_of::<T>()));
+    }
+    floor
 }

@@ -5,6 +5,7 @@ use crate::choices::PrecisionWord;
 use crate::devices::{self, Chosen};
 #[cfg(feature = "gpu")]
 use crate::emulate::description;
+use crate::emulate::room::{self, Room};
 use crate::emulate::{check_count, check_words, emulator_config, resolve_for};
 use crate::input::Inputs;
 use crate::settings::Settings;
@@ -40,7 +41,7 @@ pub(crate) fn run(args: PlanArgs) -> Result<Ending> {
     let emulator =
         Emulator::new(&inputs.maps, &inputs.masks, config, Seed(seed.unwrap_or(0)), &par)
             .with_context(|| format!("input {}", inputs.names()))?;
-    show(&settings, &inputs, &emulator, &par)?;
+    show(&settings, &inputs, &emulator, (&par, device.name == "cpu"))?;
     show_device(&settings, &emulator, &device)?;
     Ok(Ending::Done)
 }
@@ -63,7 +64,12 @@ fn show_device(_: &Settings, _: &Emulator, _: &Chosen) -> Result<()> {
     Ok(())
 }
 
-fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) -> Result<()> {
+fn show(
+    settings: &Settings,
+    inputs: &Inputs,
+    emulator: &Emulator,
+    (par, on_cpu): (&Par, bool),
+) -> Result<()> {
     let line = |name: &str, value: String| say::result(&format!("{name:<14}{value}"));
     let e = &settings.emulate;
     let s = &settings.statistics;
@@ -102,11 +108,16 @@ fn show(settings: &Settings, inputs: &Inputs, emulator: &Emulator, par: &Par) ->
         None => line("batches", format!("of {batch} maps, {steps} iterations (no --count given)")),
     }
     let precision = e.precision.expect("comes with the device");
-    let plan = match precision {
-        PrecisionWord::F64 => emulator.plan::<f64>()?,
-        PrecisionWord::F32 => emulator.plan::<f32>()?,
-    };
+    let plan = room::plan(emulator, precision, emulator.config().at_once)?;
     show_work(&plan, precision, par, steps, batches);
+    let room = Room::of_this_machine();
+    if let Some(room) = room {
+        let (free, whole) = (room::gib(room.free), room::gib(room.whole));
+        line("room", format!("{free} free now of {whole}"));
+    }
+    if on_cpu && let Err(error) = room::check(emulator, precision, room) {
+        line("", format!("it does not fit: {error:#}"));
+    }
     Ok(())
 }
 

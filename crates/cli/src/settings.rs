@@ -162,6 +162,10 @@ pub(crate) struct EmulateSection {
     /// the same bits as alone [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) wide: Option<usize>,
+    /// Maps of a batch whose fields are in memory at a time, on the CPU: fewer take less
+    /// memory and longer, and agree with all at once to rounding [default: all of them]
+    #[arg(long, value_name = "MAPS")]
+    pub(crate) at_once: Option<usize>,
     /// Iterations between saves of the running batch; 0 never saves [default: 50]
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,

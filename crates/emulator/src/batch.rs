@@ -1,14 +1,16 @@
 //! One batch: moved from its start to the target's mean statistics.
 
+use crate::saved::{Course, SavedDescent, Saving};
 use crate::{BatchId, EmulatorError};
 use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
 use argmin::core::observers::{Observe, ObserverMode};
 use argmin::core::{Error, Executor, KV, State, TerminationReason};
 use ndarray::Array3;
 use skyscat_autodiff::{
-    Descent, DescentState, Failure, Lbfgs, LbfgsConfig, LbfgsError, Objective, SavedLbfgs,
-    TermHistory, TermValue, Vector,
+    Descent, DescentState, Failure, Lbfgs, LbfgsConfig, LbfgsError, Objective, Pairs, TermHistory,
+    TermValue, Vector,
 };
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -16,25 +18,6 @@ use std::sync::atomic::AtomicBool;
 pub trait Precision: skyscat_autodiff::Precision {}
 
 impl<T: skyscat_autodiff::Precision> Precision for T {}
-
-/// A descent that can be put down and taken up again with the same bits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SavedDescent {
-    /// Variables.
-    pub x: Vec<f64>,
-    /// Gradient there.
-    pub gradient: Vec<f64>,
-    /// Pairs (s, y), oldest first.
-    pub pairs: Vec<(Vec<f64>, Vec<f64>)>,
-    /// 1/⟨s, y⟩ of each pair.
-    pub curvatures: Vec<f64>,
-    /// Loss after each iteration, the start first.
-    pub history: Vec<f64>,
-    /// Terms of the loss after each iteration, the start first.
-    pub terms: Vec<TermHistory>,
-    /// Evaluations made.
-    pub evaluations: u64,
-}
 
 /// What follows a running batch. Calls come from the thread that runs it.
 pub trait Progress: Send + Sync {
@@ -44,8 +27,16 @@ pub trait Progress: Send + Sync {
     ///
     /// # Errors
     /// Any error stops the batch.
-    fn save(&self, _saved: &SavedDescent) -> Result<(), String> {
+    fn save(&self, _saving: &mut Saving<'_>) -> Result<(), String> {
         Ok(())
+    }
+    /// Once, for a batch that was interrupted or could not go on, with its last good
+    /// state: what becomes [`Batch::saved`], or `None` if this has put it elsewhere.
+    ///
+    /// # Errors
+    /// Any error is that of the batch.
+    fn put_down(&self, saving: &mut Saving<'_>) -> Result<Option<SavedDescent>, String> {
+        saving.keep().map(Some)
     }
     /// Iterations between saves; 0 never saves.
     fn save_every(&self) -> u64 {
@@ -82,19 +73,13 @@ pub struct Batch {
     pub evaluations: u64,
     /// Why it stopped.
     pub stop: String,
-    /// The state to resume from, if it was interrupted.
-    pub interrupted: Option<SavedDescent>,
-    /// What went wrong, if it could not go on.
-    pub failed: Option<Failed>,
-}
-
-/// Why a batch could not go on, and where from it may be tried again.
-#[derive(Clone, Debug)]
-pub struct Failed {
-    /// Iteration, term and what is not finite.
-    pub reason: String,
-    /// The last good state.
-    pub saved: SavedDescent,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+    /// Why it could not go on, if so: iteration, term and what is not finite.
+    pub failed: Option<String>,
+    /// For a batch that was interrupted or failed the state to go on from, unless
+    /// [`Progress::put_down`] has put it elsewhere.
+    pub saved: Option<SavedDescent>,
 }
 
 pub(crate) struct Settings {
@@ -120,8 +105,9 @@ pub(crate) struct Ended {
     pub(crate) terms: Vec<TermHistory>,
     pub(crate) evaluations: u64,
     pub(crate) stop: String,
-    pub(crate) interrupted: Option<SavedDescent>,
-    pub(crate) failed: Option<Failed>,
+    pub(crate) interrupted: bool,
+    pub(crate) failed: Option<String>,
+    pub(crate) saved: Option<SavedDescent>,
 }
 
 /// Iterations over which a plateau is judged.
@@ -145,13 +131,18 @@ pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
         LbfgsError::Vectors(failure) => stopped(failure),
         other => failed(other.to_string()),
     };
+    let broken = |error: Broken| match error {
+        Broken::Vectors(error) => ended(error),
+        Broken::Elsewhere(reason) => failed(reason),
+        Broken::Place(error) => error,
+    };
     let state = DescentState::<V>::new();
     let state = match start {
         Start::At(x) => state.at(make(&x)?, settings.steps),
         Start::From(saved) => {
-            let (lbfgs, past) = load(saved);
-            let lbfgs = Lbfgs::resume(settings.lbfgs, &lbfgs, &make(&lbfgs.x)?);
-            state.from_saved(lbfgs.map_err(ended)?, past, settings.steps)
+            let lbfgs = load(&saved, settings.lbfgs, &make).map_err(broken)?;
+            let Course { history, terms, .. } = saved.course;
+            state.from_saved(lbfgs, (history, terms), settings.steps)
         }
     };
     let solver = Descent {
@@ -166,7 +157,7 @@ pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
         .configure(|_| state)
         .ctrlc(false)
         .add_observer(relay, ObserverMode::Always)
-        .checkpointing(Saver { progress })
+        .checkpointing(Saver { progress: progress.clone() })
         .run()
         .map_err(|error| match error.downcast::<Failure>() {
             Ok(failure) => stopped(failure),
@@ -174,13 +165,11 @@ pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
         })?;
     let mut state = result.state;
     let reason = state.get_termination_reason().cloned();
-    let interrupted = match reason {
-        Some(TerminationReason::Interrupt) => Some(save(&state).map_err(ended)?),
-        _ => None,
-    };
-    let failed_at = match state.failure.take() {
-        Some(reason) => Some(Failed { reason, saved: save(&state).map_err(ended)? }),
-        None => None,
+    let interrupted = matches!(reason, Some(TerminationReason::Interrupt));
+    let why = state.failure.take();
+    let saved = match interrupted || why.is_some() {
+        true => save(&state, |saving| progress.put_down(saving)).map_err(broken)?,
+        false => None,
     };
     let lbfgs = state.lbfgs.take().ok_or_else(|| failed("it never started".to_owned()))?;
     Ok(Ended {
@@ -190,35 +179,69 @@ pub(crate) fn descend<V: Vector + Send, O: Objective<V> + Send>(
         evaluations: lbfgs.evaluations,
         stop: reason.map_or_else(|| "unknown".to_owned(), |r| r.text().to_owned()),
         interrupted,
-        failed: failed_at,
+        failed: why,
+        saved,
     })
 }
 
-/// The state of the optimiser, and what was recorded on the way.
-fn load(saved: SavedDescent) -> (SavedLbfgs, (Vec<f64>, Vec<TermHistory>)) {
-    let pairs = saved.pairs.into_iter().zip(saved.curvatures);
-    let lbfgs = SavedLbfgs {
-        x: saved.x,
-        gradient: saved.gradient,
-        value: saved.history.last().copied().unwrap_or(f64::NAN),
-        pairs: pairs.map(|((s, y), rho)| (s, y, rho)).collect(),
-        evaluations: saved.evaluations,
-    };
-    (lbfgs, (saved.history, saved.terms))
+/// Why a descent cannot be put down or taken up.
+enum Broken {
+    /// Its vectors have no place, or are out of reach.
+    Vectors(LbfgsError),
+    /// Those that are saved cannot be read, or nobody takes them.
+    Elsewhere(String),
+    /// There is nothing to put them in.
+    Place(EmulatorError),
 }
 
-fn save<V: Vector>(state: &DescentState<V>) -> Result<SavedDescent, LbfgsError> {
-    let lbfgs = state.lbfgs.as_ref().expect("started").save()?;
-    let curvatures = lbfgs.pairs.iter().map(|p| p.2).collect();
-    Ok(SavedDescent {
-        x: lbfgs.x,
-        gradient: lbfgs.gradient,
-        pairs: lbfgs.pairs.into_iter().map(|(s, y, _)| (s, y)).collect(),
-        curvatures,
+impl From<LbfgsError> for Broken {
+    fn from(error: LbfgsError) -> Self {
+        Self::Vectors(error)
+    }
+}
+
+/// The state of the optimiser.
+fn load<V: Vector>(
+    saved: &SavedDescent,
+    config: LbfgsConfig,
+    make: impl Fn(&[f64]) -> Result<V, EmulatorError>,
+) -> Result<Lbfgs<V>, Broken> {
+    let Course { history, evaluations, .. } = &saved.course;
+    let value = history.last().copied().unwrap_or(f64::NAN);
+    let vectors = &saved.vectors;
+    let mut read = |at: usize| vectors.vector(at).map_err(Broken::Elsewhere);
+    let like = make(&read(0)?).map_err(Broken::Place)?;
+    Lbfgs::read(config, (value, *evaluations), (vectors.count(), &mut read), &like)
+}
+
+/// Has the state saved, one vector after the other. All of them are brought whatever
+/// becomes of it, for other ranks bring theirs too.
+fn save<V: Vector, R>(
+    state: &DescentState<V>,
+    to: impl FnOnce(&mut Saving<'_>) -> Result<R, String>,
+) -> Result<R, Broken> {
+    let lbfgs = state.lbfgs.as_ref().expect("started");
+    let out_of_reach = RefCell::new(None);
+    let read = |at: usize| {
+        lbfgs.vector(at).map_err(|error| {
+            let reason = error.to_string();
+            out_of_reach.borrow_mut().get_or_insert(error);
+            reason
+        })
+    };
+    let course = Course {
+        curvatures: lbfgs.pairs.curvatures(),
         history: state.history.clone(),
         terms: state.terms.clone(),
         evaluations: lbfgs.evaluations,
-    })
+    };
+    let mut saving = Saving { course, count: lbfgs.vectors(), next: 0, read: &read };
+    let answer = to(&mut saving);
+    while saving.next_vector().is_some() {}
+    match out_of_reach.into_inner() {
+        Some(error) => Err(Broken::Vectors(error)),
+        None => answer.map_err(Broken::Elsewhere),
+    }
 }
 
 /// Tells argmin's observations to a [`Progress`].
@@ -248,10 +271,10 @@ impl<V: Vector> Checkpoint<Descent, DescentState<V>> for Saver {
         if !self.progress.save_due() {
             return Ok(());
         }
-        match save(state) {
-            Ok(saved) => self.progress.save(&saved).map_err(Error::msg),
+        match save(state, |saving| self.progress.save(saving)) {
+            Err(Broken::Elsewhere(reason)) => Err(Error::msg(reason)),
             // Vectors out of reach: the next evaluation says why.
-            Err(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -330,12 +353,14 @@ mod tests {
         assert!(whole.failed.is_none() && whole.history.len() == 41);
         for breaks_at in [2, 5, 17, 30] {
             let broken = run(breaks_at, Start::At(x.clone())).unwrap();
-            let Failed { reason, saved } = broken.failed.expect("it broke");
-            let done = saved.history.len();
+            let (reason, saved) = (broken.failed.expect("it broke"), broken.saved.unwrap());
+            let done = saved.course.history.len();
             let expected = format!("iteration {done}: the term banana is NaN");
             assert_eq!(reason, expected);
-            assert_eq!(saved.history, whole.history[..done]);
-            assert!(saved.x.iter().chain(&saved.gradient).all(|v| v.is_finite()));
+            assert_eq!(saved.course.history, whole.history[..done]);
+            for at in [0, 1] {
+                assert!(saved.vectors.vector(at).unwrap().iter().all(|v| v.is_finite()));
+            }
             let rest = run(u64::MAX, Start::From(saved)).unwrap();
             assert_eq!(rest.history, whole.history);
             assert_eq!(rest.x, whole.x);

@@ -110,6 +110,9 @@ pub struct Config {
     pub target: Option<TargetMode>,
     /// Maps moved together.
     pub batch: usize,
+    /// Maps of a batch whose fields are in memory at a time on the CPU; `None` is all of
+    /// them. Fewer take less memory, and the forward half of an evaluation twice.
+    pub at_once: Option<usize>,
     /// Iterations of the descent.
     pub steps: u64,
     /// The optimiser.
@@ -139,6 +142,7 @@ impl Config {
             std_floor: 0.0,
             target: None,
             batch: 10,
+            at_once: None,
             steps: 1000,
             lbfgs: LbfgsConfig { memory: 20, ..LbfgsConfig::campeti2025() },
             plateau: 0.0,

@@ -1,10 +1,11 @@
 //! The emulator: inputs measured once, batches run on demand.
 
-use crate::batch::{Batch, Precision, Progress, SavedDescent, Settings, Start, descend};
+use crate::batch::{Batch, Precision, Progress, Settings, Start, descend};
 use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
+use crate::saved::SavedDescent;
 use crate::{BatchId, BatchPlan, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
-use skyscat_autodiff::{Cut, Graph, Objective, Part, Program, Purpose, Ranks, Vector};
+use skyscat_autodiff::{Cut, Graph, Objective, Part, Pieces, Program, Purpose, Ranks, Vector};
 #[cfg(feature = "gpu")]
 use skyscat_autodiff::{GpuPlan, GpuProgram};
 use skyscat_healpix::{MapSet, Nside, Ordering};
@@ -156,8 +157,7 @@ impl Emulator {
     /// # Errors
     /// [`EmulatorError::Graph`] if the settings leave no term.
     pub fn program<T: Precision>(&self, id: BatchId) -> Result<Program<T>, EmulatorError> {
-        let graph = self.graph(id)?;
-        Ok(Program::compile(graph, self.config.batch, Purpose::Gradient, &self.par)?)
+        self.compile(id, Pieces::whole(self.config.batch))
     }
 
     /// The same for one rank's share of the batch.
@@ -169,7 +169,16 @@ impl Emulator {
         id: BatchId,
         cut: Cut,
     ) -> Result<Program<T>, EmulatorError> {
-        Ok(Program::compile_cut(self.graph(id)?, cut, &self.par)?)
+        self.compile(id, Pieces::of_rank(cut))
+    }
+
+    fn compile<T: Precision>(
+        &self,
+        id: BatchId,
+        maps: Pieces,
+    ) -> Result<Program<T>, EmulatorError> {
+        let maps = maps.at_once(self.config.at_once.unwrap_or(self.config.batch));
+        Ok(Program::compile_pieces(self.graph(id)?, maps, Purpose::Gradient, &self.par)?)
     }
 
     /// The same on a GPU, in its precision, for several batches side by side.
@@ -220,17 +229,32 @@ impl Emulator {
     /// # Errors
     /// As [`Emulator::program`].
     pub fn plan<T: Precision>(&self) -> Result<BatchPlan, EmulatorError> {
+        self.plan_at_once::<T>(self.config.at_once)
+    }
+
+    /// The same if so many maps had their fields in memory at a time.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`].
+    pub fn plan_at_once<T: Precision>(
+        &self,
+        at_once: Option<usize>,
+    ) -> Result<BatchPlan, EmulatorError> {
         let target = (self.target() == TargetMode::Single).then_some(0);
-        let program = self.program::<T>(BatchId { target, number: 0 })?;
-        let vector = program.variables() * std::mem::size_of::<T>();
+        let batch = self.config.batch;
+        let maps = Pieces::whole(batch).at_once(at_once.unwrap_or(batch));
+        let graph = self.graph(BatchId { target, number: 0 })?;
+        let (program, floor) = Program::<T>::measure(&graph, &maps, Purpose::Gradient, &self.par)?;
+        let variables = self.channels.len() * self.nside().npix() * batch;
+        let vector = variables * std::mem::size_of::<T>();
         Ok(BatchPlan {
-            program: program.memory(),
-            floor: program.floor(),
+            program,
+            floor,
             // Pairs of differences; x, gradient, direction and their trials.
             descent_bytes: (2 * self.config.lbfgs.memory + 5) * vector,
             // Both loops of the direction read every pair twice.
             descent_traffic: (4.0 * self.config.lbfgs.memory as f64 + 10.0) * vector as f64,
-            variables: program.variables(),
+            variables,
             real_bytes: std::mem::size_of::<T>(),
         })
     }
@@ -395,12 +419,14 @@ impl Emulator {
         let start = match saved {
             None => Start::At(variables(self.start(id)?.view())),
             Some(saved) => {
-                let lengths = saved.pairs.iter().flat_map(|(s, y)| [s.len(), y.len()]);
-                for given in lengths.chain([saved.x.len(), saved.gradient.len()]) {
-                    if given != expected {
-                        let what = "number of variables";
-                        return Err(EmulatorError::Saved { what, given, expected });
-                    }
+                let (vectors, given) = (saved.vectors.count(), saved.vectors.length());
+                if given != expected {
+                    let what = "number of variables";
+                    return Err(EmulatorError::Saved { what, given, expected });
+                }
+                if vectors < 2 || vectors % 2 == 1 {
+                    let what = "number of vectors";
+                    return Err(EmulatorError::Saved { what, given: vectors, expected: 2 });
                 }
                 Start::From(saved)
             }
@@ -426,6 +452,7 @@ impl Emulator {
             stop: ended.stop,
             interrupted: ended.interrupted,
             failed: ended.failed,
+            saved: ended.saved,
         })
     }
 
@@ -526,6 +553,11 @@ fn check_settings(config: &Config) -> Result<(), EmulatorError> {
         |name, given: String, allowed| Err(EmulatorError::Setting { name, given, allowed });
     if config.batch == 0 || config.batch > 100_000 {
         return refuse("batch", config.batch.to_string(), "1 to 100000 maps");
+    }
+    if let Some(few) = config.at_once
+        && (few == 0 || few > config.batch)
+    {
+        return refuse("at_once", few.to_string(), "1 map to all of the batch");
     }
     if config.lbfgs.memory == 0 || config.lbfgs.memory > 100 {
         return refuse("memory", config.lbfgs.memory.to_string(), "1 to 100 pairs");

@@ -17,13 +17,15 @@ mod gaussian;
 mod graph;
 pub mod loss;
 mod plan;
+mod saved;
 mod standardise;
 
-pub use batch::{Batch, Failed, Precision, Progress, SavedDescent, Silent};
+pub use batch::{Batch, Precision, Progress, Silent};
 pub use config::{
     Config, EmulatorError, Init, LossConfig, Sigma, SpectrumLoss, Standardise, TargetMode,
 };
 pub use draw::{BatchId, Drawn, Schedule};
 pub use emulator::{BatchRun, BlockMatch, Emulator, assemble};
 pub use plan::BatchPlan;
+pub use saved::{Course, SavedDescent, Saving, Vectors};
 pub use standardise::Standardiser;

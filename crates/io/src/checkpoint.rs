@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"SKYSCKPT";
 const VERSION: u32 = 1;
@@ -49,10 +49,28 @@ pub fn write_checkpoint(
     header: &serde_json::Value,
     arrays: &[(&str, ArrayView1<'_, f64>)],
 ) -> Result<(), IoError> {
-    let description = Description {
-        header: header.clone(),
-        arrays: arrays.iter().map(|(name, a)| ((*name).to_owned(), a.len() as u64)).collect(),
-    };
+    let lengths: Vec<(String, u64)> =
+        arrays.iter().map(|(name, a)| ((*name).to_owned(), a.len() as u64)).collect();
+    let mut rest = arrays.iter();
+    let next = || Ok(rest.next().expect("as many as named").1.iter().copied().collect());
+    write_checkpoint_arrays(path, header, &lengths, next)
+}
+
+/// The same with arrays that are made one after the other, each of its length, so that no
+/// more than one of them is in memory.
+///
+/// # Errors
+/// [`IoError::Os`], which an array that cannot be made ends in too.
+///
+/// # Panics
+/// If an array has not the length given.
+pub fn write_checkpoint_arrays(
+    path: &Path,
+    header: &serde_json::Value,
+    arrays: &[(String, u64)],
+    mut next: impl FnMut() -> std::io::Result<Vec<f64>>,
+) -> Result<(), IoError> {
+    let description = Description { header: header.clone(), arrays: arrays.to_vec() };
     let text = serde_json::to_vec(&description)
         .map_err(|source| IoError::Json { path: path.to_owned(), source })?;
     write_atomic(path, Overwrite::Allow, |out| {
@@ -66,78 +84,170 @@ pub fn write_checkpoint(
         put(&(text.len() as u64).to_le_bytes())?;
         put(&text)?;
         let mut buffer = Vec::new();
-        for (_, array) in arrays {
-            buffer.clear();
-            buffer.extend(array.iter().flat_map(|v| v.to_le_bytes()));
-            put(&buffer)?;
+        for (name, length) in arrays {
+            let array = next()?;
+            assert_eq!(array.len() as u64, *length, "length of {name}");
+            for piece in array.chunks(PIECE / 8) {
+                buffer.clear();
+                buffer.extend(piece.iter().flat_map(|v| v.to_le_bytes()));
+                put(&buffer)?;
+            }
         }
         out.write_all(&hasher.finalize())
     })
 }
 
-/// Reads a checkpoint and checks every byte of it.
-///
-/// # Errors
-/// [`IoError::Checkpoint`] for another kind of file, another version, a failed
-/// checksum or a description that does not fit; [`IoError::Truncated`];
-/// [`IoError::Os`].
-pub fn read_checkpoint(path: &Path) -> Result<Checkpoint, IoError> {
-    let bytes = std::fs::read(path).map_err(IoError::os(path, "read"))?;
+/// Bytes that are read or written at a time.
+const PIECE: usize = 1 << 20;
+
+/// A checkpoint on disk whose every byte was checked, to be read array by array.
+#[derive(Clone, Debug)]
+pub struct CheckpointFile {
+    path: PathBuf,
+    /// The header, as it was written.
+    pub header: serde_json::Value,
+    /// Name, length, and first byte of each array.
+    arrays: Vec<(String, u64, u64)>,
+}
+
+impl CheckpointFile {
+    /// Checks a file, in little memory whatever its size.
+    ///
+    /// # Errors
+    /// [`IoError::Checkpoint`] for another kind of file, another version, a failed
+    /// checksum or a description that does not fit; [`IoError::Truncated`];
+    /// [`IoError::Os`].
+    pub fn open(path: &Path) -> Result<Self, IoError> {
+        let (description, start, end) = check(path)?;
+        let refuse = |given: String| IoError::Checkpoint {
+            path: path.to_owned(),
+            what: "total length of arrays",
+            given,
+            allowed: (end - start).to_string(),
+        };
+        let mut first = start;
+        let mut arrays = Vec::new();
+        for (name, length) in description.arrays {
+            let bytes = length.checked_mul(8).and_then(|bytes| first.checked_add(bytes));
+            let next = bytes.ok_or_else(|| refuse("beyond 2^64".into()))?;
+            arrays.push((name, length, first));
+            first = next;
+        }
+        if first != end {
+            return Err(refuse((first - start).to_string()));
+        }
+        Ok(Self { path: path.to_owned(), header: description.header, arrays })
+    }
+
+    /// The arrays' names and lengths, in the order written.
+    pub fn arrays(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.arrays.iter().map(|(name, length, _)| (name.as_str(), *length))
+    }
+
+    /// The array of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`IoError::Os`]; [`IoError::Truncated`] for a file that was cut since it was opened.
+    pub fn array(&self, name: &str) -> Result<Option<Vec<f64>>, IoError> {
+        let found = self.arrays.iter().find(|(other, ..)| other == name);
+        let Some(&(_, length, first)) = found else { return Ok(None) };
+        numbers(&self.path, first, length).map(Some)
+    }
+}
+
+/// The description of a file whose checksum is right, and where its arrays begin and end.
+fn check(path: &Path) -> Result<(Description, u64, u64), IoError> {
     let refuse = |what, given: String, allowed: String| IoError::Checkpoint {
         path: path.to_owned(),
         what,
         given,
         allowed,
     };
-    if bytes.len() < START + DIGEST {
-        return Err(IoError::Truncated {
-            path: path.to_owned(),
-            needed: (START + DIGEST) as u64,
-            found: bytes.len() as u64,
-        });
+    let file = File::open(path).map_err(IoError::os(path, "read"))?;
+    let held = file.metadata().map_err(IoError::os(path, "measure"))?.len();
+    let least = (START + DIGEST) as u64;
+    if held < least {
+        return Err(IoError::Truncated { path: path.to_owned(), needed: least, found: held });
     }
-    if &bytes[..8] != MAGIC {
-        let given = format!("{:02x?}", &bytes[..8]);
-        return Err(refuse("magic", given, "SKYSCKPT".into()));
+    let mut body = Hashed { from: file.take(held - DIGEST as u64), hasher: Sha256::new() };
+    let mut start = [0; START];
+    body.read_exact(&mut start).map_err(IoError::os(path, "read"))?;
+    if &start[..8] != MAGIC {
+        return Err(refuse("magic", format!("{:02x?}", &start[..8]), "SKYSCKPT".into()));
     }
-    let version = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+    let version = u32::from_le_bytes(start[8..12].try_into().expect("four bytes"));
     if version != VERSION {
         return Err(refuse("version", version.to_string(), VERSION.to_string()));
     }
-    let (body, digest) = bytes.split_at(bytes.len() - DIGEST);
-    let found = Sha256::digest(body);
+    let length = u64::from_le_bytes(start[12..].try_into().expect("eight bytes"));
+    let room = held - least;
+    let fits = length <= room;
+    let mut text = Vec::new();
+    let described = (&mut body).take(if fits { length } else { 0 }).read_to_end(&mut text);
+    described.map_err(IoError::os(path, "read"))?;
+    std::io::copy(&mut body, &mut std::io::sink()).map_err(IoError::os(path, "read"))?;
+    let (found, mut file) = (body.hasher.finalize(), body.from.into_inner());
+    let mut digest = [0; DIGEST];
+    file.read_exact(&mut digest).map_err(IoError::os(path, "read"))?;
     if found.as_slice() != digest {
         let given = "wrong (the file is damaged or cut short)".to_owned();
         return Err(refuse("checksum", given, "the SHA-256 of the content".into()));
     }
-    let mut length = [0; 8];
-    length.copy_from_slice(&body[12..START]);
-    let length = u64::from_le_bytes(length);
-    let body = &body[START..];
-    if length > body.len() as u64 {
-        return Err(refuse(
-            "description length",
-            length.to_string(),
-            format!("at most {}", body.len()),
-        ));
+    if !fits {
+        let allowed = format!("at most {room}");
+        return Err(refuse("description length", length.to_string(), allowed));
     }
-    let (text, mut data) = body.split_at(length as usize);
-    let description: Description = serde_json::from_slice(text)
+    let description = serde_json::from_slice(&text)
         .map_err(|source| IoError::Json { path: path.to_owned(), source })?;
-    let claimed = (description.arrays.iter())
-        .try_fold(0u64, |sum, (_, n)| sum.checked_add(n.checked_mul(8)?));
-    if claimed != Some(data.len() as u64) {
-        let given = claimed.map_or("beyond 2^64".into(), |n| n.to_string());
-        return Err(refuse("total length of arrays", given, data.len().to_string()));
+    Ok((description, START as u64 + length, held - DIGEST as u64))
+}
+
+/// A reader that hashes what it reads.
+struct Hashed<R> {
+    from: R,
+    hasher: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(to)?;
+        self.hasher.update(&to[..count]);
+        Ok(count)
     }
-    let mut arrays = Vec::new();
-    for (name, count) in description.arrays {
-        let (own, rest) = data.split_at(8 * count as usize);
-        let values = own.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b));
-        arrays.push((name, values.collect()));
-        data = rest;
+}
+
+/// So many numbers from a byte of a file on.
+fn numbers(path: &Path, first: u64, count: u64) -> Result<Vec<f64>, IoError> {
+    let mut file = File::open(path).map_err(IoError::os(path, "open"))?;
+    let found = file.metadata().map_err(IoError::os(path, "measure"))?.len();
+    let needed = first.saturating_add(count.saturating_mul(8));
+    if needed > found {
+        return Err(IoError::Truncated { path: path.to_owned(), needed, found });
     }
-    Ok(Checkpoint { header: description.header, arrays })
+    file.seek(SeekFrom::Start(first)).map_err(IoError::os(path, "read"))?;
+    let mut list = Vec::with_capacity(count as usize);
+    let mut buffer = vec![0; PIECE];
+    let mut left = 8 * count as usize;
+    while left > 0 {
+        let piece = &mut buffer[..left.min(PIECE)];
+        file.read_exact(piece).map_err(IoError::os(path, "read"))?;
+        list.extend(piece.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)));
+        left -= piece.len();
+    }
+    Ok(list)
+}
+
+/// Reads a checkpoint and checks every byte of it.
+///
+/// # Errors
+/// As [`CheckpointFile::open`].
+pub fn read_checkpoint(path: &Path) -> Result<Checkpoint, IoError> {
+    let file = CheckpointFile::open(path)?;
+    let read = |(name, length, first): &(String, u64, u64)| {
+        Ok((name.clone(), numbers(path, *first, *length)?))
+    };
+    let arrays = file.arrays.iter().map(read).collect::<Result<_, IoError>>()?;
+    Ok(Checkpoint { header: file.header, arrays })
 }
 
 /// Values `range` of an array of a checkpoint, without its checksum: for files that
@@ -177,12 +287,8 @@ pub fn read_checkpoint_part(
     }
     let first = before.saturating_add(range.start as u64).saturating_mul(8);
     let first = first.saturating_add(START as u64 + length);
-    file.seek(SeekFrom::Start(first)).map_err(IoError::os(path, "read"))?;
-    let mut bytes = Vec::new();
-    let wanted = 8 * range.len() as u64;
-    file.take(wanted).read_to_end(&mut bytes).map_err(IoError::os(path, "read"))?;
-    if bytes.len() as u64 != wanted {
-        return Err(missing());
-    }
-    Ok(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect())
+    numbers(path, first, range.len() as u64).map_err(|error| match error {
+        IoError::Truncated { .. } => missing(),
+        other => other,
+    })
 }

@@ -30,7 +30,10 @@ mod npz;
 mod source;
 
 pub use atomic::{Overwrite, is_temporary, make_folder, rename, write_atomic};
-pub use checkpoint::{Checkpoint, read_checkpoint, read_checkpoint_part, write_checkpoint};
+pub use checkpoint::{
+    Checkpoint, CheckpointFile, read_checkpoint, read_checkpoint_part, write_checkpoint,
+    write_checkpoint_arrays,
+};
 pub use csv::{CsvValue, write_csv};
 pub use error::IoError;
 pub use fits::{FitsColumn, FitsOptions, HeaderCard, HeaderValue, write_fits, write_fits_table};

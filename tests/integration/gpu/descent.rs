@@ -7,7 +7,7 @@ use skyscat_autodiff::{
     GpuVector, HostPairs, Lbfgs, LbfgsConfig, Objective, Pairs, SavedLbfgs, Vector,
 };
 use skyscat_emulator::{
-    Batch, BatchId, BatchRun, Config, Emulator, Progress, SavedDescent, Silent, TargetMode,
+    Batch, BatchId, BatchRun, Config, Emulator, Progress, SavedDescent, Saving, Silent, TargetMode,
 };
 use skyscat_gpu::Device;
 use skyscat_num::Seed;
@@ -203,8 +203,8 @@ impl Progress for Keeper {
             device.lose();
         }
     }
-    fn save(&self, saved: &SavedDescent) -> Result<(), String> {
-        self.saved.lock().unwrap().push(saved.clone());
+    fn save(&self, saving: &mut Saving<'_>) -> Result<(), String> {
+        self.saved.lock().unwrap().push(saving.keep()?);
         Ok(())
     }
     fn save_every(&self) -> u64 {
@@ -230,8 +230,8 @@ fn an_interrupted_emulation_goes_on_with_the_same_bits() {
     let keeper = Arc::new(Keeper { stop_after: Some(7), ..Keeper::default() });
     let runs: Vec<BatchRun> = vec![(id, None, keeper)];
     let half = emulator.run_on_gpu(runs, &device).unwrap().pop().unwrap().unwrap();
-    let saved = half.interrupted.unwrap();
-    assert_eq!(saved.history, whole.history[..8]);
+    let saved = half.saved.unwrap();
+    assert_eq!(saved.course.history, whole.history[..8]);
     let runs: Vec<BatchRun> = vec![(id, Some(saved), Arc::new(Silent))];
     let rest = emulator.run_on_gpu(runs, &device).unwrap().pop().unwrap().unwrap();
     assert_eq!(rest.maps, whole.maps);
@@ -276,7 +276,7 @@ fn a_batch_that_ends_early_keeps_nobody_waiting() {
     let runs: Vec<BatchRun> = vec![(id(0), None, stops), (id(1), None, Arc::new(Silent))];
     let mut ended = emulator.run_on_gpu(runs, &device).unwrap();
     let (second, first) = (ended.pop().unwrap().unwrap(), ended.pop().unwrap().unwrap());
-    assert_eq!(first.interrupted.unwrap().history.len(), 4);
+    assert_eq!(first.saved.unwrap().course.history.len(), 4);
     let alone = together(&emulator, &[id(1)], &device).pop().unwrap();
     assert_eq!(second.maps, alone.maps);
 }

@@ -37,9 +37,9 @@ fn a_lost_device_is_a_typed_error_and_the_last_save_goes_on() {
     assert!(matches!(own.wait(), Err(DeviceError::Lost { .. })));
     // What was saved before goes on where it stopped, on another device.
     let saved = keeper.saved.lock().unwrap().last().unwrap().clone();
-    assert!((4..=6).contains(&saved.history.len()), "{}", saved.history.len());
+    assert!((4..=6).contains(&saved.course.history.len()), "{}", saved.course.history.len());
     let whole = on_gpu(&emulator, &shared);
-    assert_eq!(saved.history, whole.history[..saved.history.len()]);
+    assert_eq!(saved.course.history, whole.history[..saved.course.history.len()]);
     let runs: Vec<BatchRun> = vec![(ID, Some(saved), Arc::new(Silent) as Arc<dyn Progress>)];
     let rest = emulator.run_on_gpu(runs, &shared).unwrap().pop().unwrap().unwrap();
     assert_eq!(rest.maps, whole.maps);

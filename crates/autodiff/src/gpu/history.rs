@@ -4,7 +4,7 @@ use super::GpuError;
 use super::job::{Job, record};
 use super::vector::{GpuVector, Products, combine, failure, out_of_reach};
 use crate::optimise::Gram;
-use crate::{Aim, At, Failure, LbfgsError, Pairs, SavedPair, Vector};
+use crate::{Aim, At, Failure, LbfgsError, Pairs, Vector};
 use skyscat_gpu::{Buffer, Recording};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -207,26 +207,24 @@ impl Pairs<GpuVector> for GpuPairs {
         self.try_advance(here, there).map_err(failure)
     }
 
-    fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
-        let save = |slot: usize| {
-            let (s, y) = (self.s[slot].numbers()?, self.y[slot].numbers()?);
-            Ok((s, y, 1.0 / self.gram.product(2 * slot, 2 * slot + 1)))
-        };
-        self.gram.slots().map(save).collect()
+    fn vector(&self, at: usize) -> Result<Vec<f64>, LbfgsError> {
+        let slot = self.gram.slot(at / 2);
+        if at.is_multiple_of(2) { self.s[slot].numbers() } else { self.y[slot].numbers() }
     }
 
-    fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError> {
-        self.gram = Gram::new(self.gram.memory());
+    fn curvatures(&self) -> Vec<f64> {
+        self.gram.curvatures()
+    }
+
+    fn take_up(&mut self, s: &[f64], y: &[f64]) -> Result<(), LbfgsError> {
         // Products with a gradient come when there is one.
         let nothing = self.s[0].zeros_like()?;
-        for (s, y, _) in pairs.iter().rev().take(self.gram.memory()).rev() {
-            let slot = self.gram.next_slot();
-            (self.s[slot], self.y[slot]) = (self.s[slot].like(s)?, self.y[slot].like(y)?);
-            let mut products = Recording::default();
-            self.multiply(slot, nothing.buffer(), &mut products).map_err(out_of_reach)?;
-            self.take_products(slot, &[&products]).map_err(out_of_reach)?;
-            self.gram.count_in(slot);
-        }
+        let slot = self.gram.next_slot();
+        (self.s[slot], self.y[slot]) = (self.s[slot].like(s)?, self.y[slot].like(y)?);
+        let mut products = Recording::default();
+        self.multiply(slot, nothing.buffer(), &mut products).map_err(out_of_reach)?;
+        self.take_products(slot, &[&products]).map_err(out_of_reach)?;
+        self.gram.take_up(slot);
         Ok(())
     }
 }

@@ -28,6 +28,7 @@ impl Gram {
     }
 
     /// Pairs that there is room for.
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code, reason = "a device records for each"))]
     pub(crate) fn memory(&self) -> usize {
         self.memory
     }
@@ -82,6 +83,17 @@ impl Gram {
         if self.product(s, y) > f64::EPSILON * self.product(y, y) {
             self.count += 1;
         }
+    }
+
+    /// Counts a saved pair in; the gradient's product with it is not known.
+    pub(crate) fn take_up(&mut self, slot: usize) {
+        self.knows_gradient = false;
+        self.count_in(slot);
+    }
+
+    /// 1/⟨s, y⟩ of each pair, the oldest first.
+    pub(crate) fn curvatures(&self) -> Vec<f64> {
+        self.slots().map(|slot| 1.0 / self.product(2 * slot, 2 * slot + 1)).collect()
     }
 
     /// The coefficients of −H·gradient, in the order of the vectors.

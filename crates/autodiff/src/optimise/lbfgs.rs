@@ -2,6 +2,7 @@
 
 use super::wolfe::{Point, Wolfe};
 use super::{Aim, At, Failure, Objective, Pairs, SavedPair, Vector};
+use std::borrow::Cow;
 
 /// Settings of [`Lbfgs`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,9 +128,38 @@ impl<V: Vector> Lbfgs<V> {
     /// # Errors
     /// [`LbfgsError::Vectors`] if there is no memory.
     pub fn resume(config: LbfgsConfig, saved: &SavedLbfgs, like: &V) -> Result<Self, LbfgsError> {
-        let (x, gradient) = (like.like(&saved.x)?, like.like(&saved.gradient)?);
-        let mut state = Self::with(config, x, gradient, (saved.value, saved.evaluations))?;
-        state.pairs.load(&saved.pairs)?;
+        let pair = |at: usize| {
+            let (s, y, _) = &saved.pairs[at / 2];
+            if at.is_multiple_of(2) { s } else { y }
+        };
+        let vectors = 2 + 2 * saved.pairs.len();
+        let read = &mut |at: usize| -> Result<Cow<'_, [f64]>, LbfgsError> {
+            Ok(Cow::Borrowed(match at {
+                0 => &saved.x,
+                1 => &saved.gradient,
+                _ => pair(at - 2),
+            }))
+        };
+        Self::read(config, (saved.value, saved.evaluations), (vectors, read), like)
+    }
+
+    /// The same from vectors that are read one after the other, in the order of
+    /// [`Lbfgs::vector`], so that no more than one of them is on the host.
+    ///
+    /// # Errors
+    /// As [`Lbfgs::resume`], and whatever reading gives.
+    pub fn read<'a, E: From<LbfgsError>>(
+        config: LbfgsConfig,
+        (value, evaluations): (f64, u64),
+        (vectors, read): (usize, &mut dyn FnMut(usize) -> Result<Cow<'a, [f64]>, E>),
+        like: &V,
+    ) -> Result<Self, E> {
+        let (x, gradient) = (like.like(&read(0)?)?, like.like(&read(1)?)?);
+        let mut state = Self::with(config, x, gradient, (value, evaluations))?;
+        for at in (2..vectors).step_by(2) {
+            let s = read(at)?;
+            state.pairs.take_up(&s, &*read(at + 1)?)?;
+        }
         Ok(state)
     }
 
@@ -151,6 +181,24 @@ impl<V: Vector> Lbfgs<V> {
             finite: true,
             x,
         })
+    }
+
+    /// Vectors of the state: the variables, the gradient, and two of each pair.
+    pub fn vectors(&self) -> usize {
+        2 + 2 * self.pairs.len()
+    }
+
+    /// One of them, on the host: variables, gradient, then s and y of each pair, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// [`LbfgsError::Vectors`] if it cannot be read.
+    pub fn vector(&self, at: usize) -> Result<Vec<f64>, LbfgsError> {
+        match at {
+            0 => self.x.numbers(),
+            1 => self.gradient.numbers(),
+            _ => self.pairs.vector(at - 2),
+        }
     }
 
     /// All of the state, on the host.

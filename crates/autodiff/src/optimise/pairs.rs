@@ -51,16 +51,34 @@ pub trait Pairs<V>: Debug + Send + Sized {
     /// # Errors
     /// [`Failure`] if the vectors are out of reach.
     fn advance(&mut self, here: At<'_, V>, there: At<'_, V>) -> Result<(), Failure>;
+    /// One of the vectors s, y, s, y, … on the host, those of the oldest pair first.
+    ///
+    /// # Errors
+    /// [`LbfgsError::Vectors`] if it cannot be read.
+    fn vector(&self, at: usize) -> Result<Vec<f64>, LbfgsError>;
+    /// 1/⟨s, y⟩ of each pair.
+    fn curvatures(&self) -> Vec<f64>;
+    /// Takes up a saved pair as the newest; a full memory forgets its oldest.
+    ///
+    /// # Errors
+    /// [`LbfgsError::Vectors`] if it cannot be written.
+    fn take_up(&mut self, s: &[f64], y: &[f64]) -> Result<(), LbfgsError>;
     /// The pairs on the host.
     ///
     /// # Errors
-    /// [`LbfgsError::Vectors`] if they cannot be read.
-    fn save(&self) -> Result<Vec<SavedPair>, LbfgsError>;
-    /// Takes up saved pairs.
+    /// As [`Pairs::vector`].
+    fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
+        let pair = |(at, rho)| Ok((self.vector(2 * at)?, self.vector(2 * at + 1)?, rho));
+        self.curvatures().into_iter().enumerate().map(pair).collect()
+    }
+    /// Takes up these pairs alone.
     ///
     /// # Errors
-    /// [`LbfgsError::Vectors`] if they cannot be written.
-    fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError>;
+    /// As [`Pairs::take_up`].
+    fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError> {
+        self.clear();
+        pairs.iter().try_for_each(|(s, y, _)| self.take_up(s, y))
+    }
 }
 
 /// Pairs on the host; the direction by their Gram matrix.
@@ -145,25 +163,21 @@ impl<V: HostVector> Pairs<V> for HostPairs<V> {
         Ok(())
     }
 
-    fn save(&self) -> Result<Vec<SavedPair>, LbfgsError> {
-        let numbers = |at: usize| self.vectors[at].as_ref().expect("a slot in use").numbers();
-        let save = |slot: usize| {
-            let (s, y) = (2 * slot, 2 * slot + 1);
-            Ok((numbers(s)?, numbers(y)?, 1.0 / self.gram.product(s, y)))
-        };
-        self.gram.slots().map(save).collect()
+    fn vector(&self, at: usize) -> Result<Vec<f64>, LbfgsError> {
+        let place = 2 * self.gram.slot(at / 2) + at % 2;
+        self.vectors[place].as_ref().expect("a slot in use").numbers()
     }
 
-    fn load(&mut self, pairs: &[SavedPair]) -> Result<(), LbfgsError> {
-        let memory = self.gram.memory();
-        self.gram = Gram::new(memory);
-        for (s, y, _) in &pairs[pairs.len().saturating_sub(memory)..] {
-            let slot = self.gram.next_slot();
-            self.vectors[2 * slot] = Some(self.like.like(s)?);
-            self.vectors[2 * slot + 1] = Some(self.like.like(y)?);
-            self.multiply([2 * slot, 2 * slot + 1], None);
-            self.gram.count_in(slot);
-        }
+    fn curvatures(&self) -> Vec<f64> {
+        self.gram.curvatures()
+    }
+
+    fn take_up(&mut self, s: &[f64], y: &[f64]) -> Result<(), LbfgsError> {
+        let slot = self.gram.next_slot();
+        self.vectors[2 * slot] = Some(self.like.like(s)?);
+        self.vectors[2 * slot + 1] = Some(self.like.like(y)?);
+        self.multiply([2 * slot, 2 * slot + 1], None);
+        self.gram.take_up(slot);
         Ok(())
     }
 }

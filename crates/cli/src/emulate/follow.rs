@@ -1,11 +1,11 @@
 //! Progress on the terminal, and saves of the running batch.
 
-use super::work::{Saved, Work};
+use super::work::Work;
 use crate::say;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use skyscat::autodiff::TermValue;
-use skyscat::emulator::{BatchId, Progress, SavedDescent};
+use skyscat::emulator::{BatchId, Progress, SavedDescent, Saving};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::atomic::AtomicBool;
@@ -134,6 +134,8 @@ pub(crate) struct Follower {
     /// Seconds spent on the batch before this start.
     pub(crate) before: f64,
     pub(crate) interrupted: Arc<AtomicBool>,
+    /// Why the state of a batch that ended early could not be written.
+    pub(crate) lost: Mutex<Option<anyhow::Error>>,
 }
 
 impl Follower {
@@ -143,9 +145,8 @@ impl Follower {
     }
 
     /// Writes the state of the batch.
-    pub(crate) fn save_state(&self, saved: &SavedDescent) -> Result<()> {
-        let saved = Saved { descent: saved.clone(), seconds: self.seconds() };
-        self.work.save(self.id, &saved)
+    fn save_state(&self, saving: &mut Saving<'_>) -> Result<()> {
+        self.work.save(self.id, saving, self.seconds())
     }
 }
 
@@ -158,15 +159,21 @@ impl Progress for Follower {
         self.saved.lock().is_ok_and(|last| last.elapsed() >= self.pause)
     }
 
-    fn save(&self, saved: &SavedDescent) -> Result<(), String> {
+    fn save(&self, saving: &mut Saving<'_>) -> Result<(), String> {
         if let Ok(mut last) = self.saved.lock() {
             *last = Instant::now();
         }
         // A full disk must not end a run of hours: the last save stays.
-        if let Err(error) = self.save_state(saved) {
+        if let Err(error) = self.save_state(saving) {
             super::work::warn(&error);
         }
         Ok(())
+    }
+
+    fn put_down(&self, saving: &mut Saving<'_>) -> Result<Option<SavedDescent>, String> {
+        let saved = self.save_state(saving);
+        *self.lost.lock().expect("no holder panics") = saved.err();
+        Ok(None)
     }
 
     fn save_every(&self) -> u64 {

@@ -6,6 +6,7 @@ mod identity;
 mod ranks;
 mod resolve;
 mod result;
+pub(crate) mod room;
 mod together;
 mod wide;
 mod work;
@@ -27,8 +28,9 @@ use crate::{Ending, interrupt, output, say};
 use anyhow::{Context, Result, ensure};
 use follow::{Bar, Follower};
 use identity::{Facts, Identity, Stamp};
+use room::Room;
 use skyscat::autodiff::Ranks;
-use skyscat::emulator::{Batch, BatchId, Emulator, EmulatorError, Failed, SavedDescent, Schedule};
+use skyscat::emulator::{Batch, BatchId, Emulator, EmulatorError, SavedDescent, Schedule};
 use skyscat::num::{Par, Seed};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -102,6 +104,10 @@ fn work_on(mut settings: Settings, how: How, ranks: Option<&Arc<dyn Ranks>>) -> 
     let facts = Facts::of(&inputs, &emulator, &device.name)?;
     let batches = emulator.schedule(asked.count).batches().len();
     let wide = width(&settings, &emulator, &device, batches)?;
+    if device.name == "cpu" && ranks.is_none() {
+        let precision = settings.emulate.precision.expect("comes with the device");
+        room::check(&emulator, precision, Room::of_this_machine())?;
+    }
     let identity = Identity { stamp, facts, shard: settings.emulate.shard, settings };
     if resume && is_merged(&identity)? {
         say::note("this shard is in the output already: nothing is left to do");
@@ -203,6 +209,9 @@ fn width(
     let asked = settings.emulate.wide.expect("has a default");
     #[cfg(feature = "gpu")]
     if let Some(device) = &device.gpu {
+        if let Some(few) = settings.emulate.at_once {
+            anyhow::bail!("--at-once {few} is for the CPU: a GPU divides a batch by itself");
+        }
         return wide::width(emulator, device, asked, batches);
     }
     let _ = (emulator, batches);
@@ -329,12 +338,13 @@ impl Job {
             Err(EmulatorError::Descent { reason, .. }) => return Ok(Ran::Failed(reason)),
             Err(error) => return Err(self.advise(error)),
         };
-        if let Some(Failed { reason, saved }) = &batch.failed {
-            follower.save_state(saved).context("the last good state")?;
-            return Ok(Ran::Failed(reason.clone()));
+        if let Some(error) = follower.lost.lock().expect("no holder panics").take() {
+            return Err(error.context("the last good state of the batch"));
         }
-        if let Some(saved) = &batch.interrupted {
-            follower.save_state(saved).context("the interrupted batch")?;
+        if let Some(reason) = batch.failed {
+            return Ok(Ran::Failed(reason));
+        }
+        if batch.interrupted {
             return Ok(Ran::Interrupted);
         }
         if !batch.maps.iter().all(|x| x.is_finite()) {
@@ -366,6 +376,7 @@ impl Job {
             start: Instant::now(),
             before,
             interrupted: self.interrupted.clone(),
+            lost: Mutex::default(),
         };
         Ok((saved.map(|s| s.descent), Arc::new(follower)))
     }

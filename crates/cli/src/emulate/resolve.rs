@@ -78,6 +78,12 @@ pub(crate) fn check_words(settings: &mut Settings) -> Result<()> {
         "--wide {wide} is not allowed: allowed are 0 (as many as fit) to {} batches",
         super::wide::WIDEST
     );
+    if let Some(few) = section.at_once {
+        ensure!(
+            (1..=batch).contains(&few),
+            "--at-once {few} is not allowed: allowed are 1 map to all of the batch, {batch}"
+        );
+    }
     let steps = section.steps.expect("has a default");
     ensure!(
         (1..=1_000_000).contains(&steps),
@@ -135,6 +141,7 @@ pub(crate) fn emulator_config(settings: &Settings) -> Result<Config> {
         StandardiseWord::Smoothed => Standardise::SmoothedPerPixel { fwhm_deg: e.fwhm },
         StandardiseWord::Global | StandardiseWord::Auto => Standardise::Global,
     });
+    config.at_once = e.at_once;
     config.std_floor = e.std_floor.expect("has a default");
     config.steps = e.steps.expect("has a default");
     config.plateau = e.plateau.expect("has a default");

@@ -10,7 +10,9 @@ use crate::choices::PrecisionWord;
 use crate::place::Place;
 use anyhow::{Context, Result};
 use skyscat::autodiff::Ranks;
-use skyscat::emulator::{Batch, BatchId, BatchRun, Emulator, EmulatorError, Progress};
+use skyscat::emulator::{
+    Batch, BatchId, BatchRun, Emulator, EmulatorError, Progress, SavedDescent, Saving,
+};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -62,7 +64,7 @@ pub(super) fn descend(
 /// The leader's part: the others get the order before each batch.
 pub(super) fn lead(
     emulator: &Emulator,
-    (id, saved, follower): (BatchId, Option<skyscat::emulator::SavedDescent>, Arc<Follower>),
+    (id, saved, follower): (BatchId, Option<SavedDescent>, Arc<Follower>),
     precision: PrecisionWord,
     ranks: Option<&Arc<dyn Ranks>>,
 ) -> Result<Batch, EmulatorError> {
@@ -107,6 +109,10 @@ struct Aide {
 
 impl Progress for Aide {
     // All ranks take part in each save; the leader writes it.
+    fn put_down(&self, _saving: &mut Saving<'_>) -> Result<Option<SavedDescent>, String> {
+        Ok(None)
+    }
+
     fn save_every(&self) -> u64 {
         self.every
     }

@@ -7,11 +7,12 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array3, ArrayView1};
 use serde::{Deserialize, Serialize};
 use skyscat::autodiff::TermHistory;
-use skyscat::emulator::{BatchId, SavedDescent, Schedule};
+use skyscat::emulator::{BatchId, Course, SavedDescent, Saving, Schedule, Vectors};
 use skyscat::io::{
-    Checkpoint, FileRecord, Manifest, Overwrite, read_checkpoint, read_checkpoint_part,
-    write_checkpoint,
+    CheckpointFile, FileRecord, Manifest, Overwrite, read_checkpoint, read_checkpoint_part,
+    write_checkpoint, write_checkpoint_arrays,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -252,14 +253,15 @@ impl Work {
         })
     }
 
-    /// Reads a file of this run; one of another is refused.
-    fn read(&self, id: BatchId, kind: &str) -> Result<Option<(Head, Checkpoint)>> {
+    /// Opens a file of this run; one of another is refused.
+    fn read(&self, id: BatchId, kind: &str) -> Result<Option<(Head, CheckpointFile)>> {
         let path = self.path(id, kind);
         if !path.exists() {
             return Ok(None);
         }
         let advice = "delete this file to compute the batch again";
-        let file = read_checkpoint(&path).with_context(|| format!("cannot resume: {advice}"))?;
+        let file =
+            CheckpointFile::open(&path).with_context(|| format!("cannot resume: {advice}"))?;
         let shown = path.display();
         let head: Head = serde_json::from_value(file.header.clone())
             .with_context(|| format!("{shown}: cannot resume: not a batch; {advice}"))?;
@@ -387,48 +389,93 @@ impl Work {
         let Some((head, file)) = self.read(id, "descent")? else { return Ok(None) };
         let shown = self.path(id, "descent").display().to_string();
         let take = |name: &str| array(&file, name, &shown);
-        let pairs = (0..head.pairs)
-            .map(|i| Ok((take(&format!("s{i}"))?, take(&format!("y{i}"))?)))
-            .collect::<Result<_>>()?;
-        Ok(Some(Saved {
-            descent: SavedDescent {
-                x: take("x")?,
-                gradient: take("gradient")?,
-                pairs,
-                curvatures: take("curvatures")?,
-                history: take("history")?,
-                terms: histories(&head.terms, &take("terms")?),
-                evaluations: head.evaluations,
-            },
-            seconds: take("seconds")?.first().copied().unwrap_or(0.0),
-        }))
+        let course = Course {
+            curvatures: take("curvatures")?,
+            history: take("history")?,
+            terms: histories(&head.terms, &take("terms")?),
+            evaluations: head.evaluations,
+        };
+        let seconds = take("seconds")?.first().copied().unwrap_or(0.0);
+        let vectors = Arc::new(Stored::new(file, head.pairs, shown)?);
+        Ok(Some(Saved { descent: SavedDescent { course, vectors }, seconds }))
     }
 
-    /// Saves the descent of a running batch.
-    pub(crate) fn save(&self, id: BatchId, saved: &Saved) -> Result<()> {
-        let d = &saved.descent;
+    /// Saves the descent of a running batch, one vector in memory at a time.
+    pub(crate) fn save(&self, id: BatchId, saving: &mut Saving<'_>, seconds: f64) -> Result<()> {
+        let course = saving.course.clone();
+        let pairs = course.curvatures.len();
         let head = Head {
-            evaluations: d.evaluations,
-            terms: d.terms.iter().map(|t| t.name.clone()).collect(),
-            pairs: d.pairs.len(),
+            evaluations: course.evaluations,
+            terms: course.terms.iter().map(|t| t.name.clone()).collect(),
+            pairs,
             ..self.head(id, "descent")?
         };
-        let terms = flat(&d.terms);
-        let names: Vec<(String, String)> =
-            (0..d.pairs.len()).map(|i| (format!("s{i}"), format!("y{i}"))).collect();
-        let mut arrays = vec![
-            ("x", ArrayView1::from(&d.x)),
-            ("gradient", ArrayView1::from(&d.gradient)),
-            ("curvatures", ArrayView1::from(&d.curvatures)),
-            ("history", ArrayView1::from(&d.history)),
-            ("terms", ArrayView1::from(&terms)),
-            ("seconds", ArrayView1::from(std::slice::from_ref(&saved.seconds))),
+        let small = [
+            ("curvatures", course.curvatures),
+            ("history", course.history),
+            ("terms", flat(&course.terms)),
+            ("seconds", vec![seconds]),
         ];
-        for ((s_name, y_name), (s, y)) in names.iter().zip(&d.pairs) {
-            arrays.push((s_name, ArrayView1::from(s)));
-            arrays.push((y_name, ArrayView1::from(y)));
+        let facts = &self.identity.facts;
+        let batch = self.identity.settings.emulate.batch.expect("has a default");
+        let length = facts.channels.len() * 12 * facts.nside * facts.nside * batch;
+        let lengths = small.iter().map(|(name, array)| ((*name).to_owned(), array.len() as u64));
+        let large = vector_names(pairs).into_iter().map(|name| (name, length as u64));
+        let lengths: Vec<(String, u64)> = lengths.chain(large).collect();
+        let mut small = small.into_iter().map(|(_, array)| array);
+        let next = || match small.next() {
+            Some(array) => Ok(array),
+            None => saving.next_vector().expect("as many as named").map_err(std::io::Error::other),
+        };
+        let header = serde_json::to_value(head)?;
+        Ok(write_checkpoint_arrays(&self.path(id, "descent"), &header, &lengths, next)?)
+    }
+}
+
+/// The arrays of the vectors of a saved descent, in its order.
+fn vector_names(pairs: usize) -> Vec<String> {
+    let own = ["x".to_owned(), "gradient".to_owned()];
+    own.into_iter().chain((0..pairs).flat_map(|i| [format!("s{i}"), format!("y{i}")])).collect()
+}
+
+/// The vectors of a descent in its file.
+#[derive(Debug)]
+struct Stored {
+    file: CheckpointFile,
+    names: Vec<String>,
+    length: usize,
+    shown: String,
+}
+
+impl Stored {
+    fn new(file: CheckpointFile, pairs: usize, shown: String) -> Result<Self> {
+        let names = vector_names(pairs);
+        let lengths: BTreeMap<&str, u64> = file.arrays().collect();
+        let length = lengths.get("x").copied().unwrap_or(0);
+        for name in &names {
+            let found = lengths.get(name.as_str());
+            let found = found.with_context(|| format!("{shown}: array {name} is missing"))?;
+            ensure!(
+                *found == length,
+                "{shown}: array {name} has {found} numbers, allowed is {length} as in x"
+            );
         }
-        Ok(write_checkpoint(&self.path(id, "descent"), &serde_json::to_value(head)?, &arrays)?)
+        Ok(Self { file, names, length: length as usize, shown })
+    }
+}
+
+impl Vectors for Stored {
+    fn count(&self) -> usize {
+        self.names.len()
+    }
+
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn vector(&self, at: usize) -> Result<Cow<'_, [f64]>, String> {
+        let array = array(&self.file, &self.names[at], &self.shown);
+        array.map(Cow::Owned).map_err(|error| format!("{error:#}"))
     }
 }
 
@@ -444,9 +491,8 @@ fn histories(names: &[String], values: &[f64]) -> Vec<TermHistory> {
     names.iter().cloned().zip(parts).map(|(name, values)| TermHistory { name, values }).collect()
 }
 
-fn array(file: &Checkpoint, name: &str, shown: &str) -> Result<Vec<f64>> {
-    let found = file.array(name).with_context(|| format!("{shown}: array {name} is missing"))?;
-    Ok(found.to_vec())
+fn array(file: &CheckpointFile, name: &str, shown: &str) -> Result<Vec<f64>> {
+    file.array(name)?.with_context(|| format!("{shown}: array {name} is missing"))
 }
 
 /// The file of a finished batch.

@@ -155,6 +155,8 @@ fn settings_out_of_range_name_the_value_and_the_range() {
     let with = |from: &str, to: &str| base.replace(from, to);
     bench.refused(&with("--steps 2", "--steps 0"), &["--steps 0", "1 to"]);
     bench.refused(&with("--batch 3", "--batch 1"), &["batch = 1", "at least 2"]);
+    bench.refused(&format!("{base} --at-once 0"), &["--at-once 0", "1 map to all"]);
+    bench.refused(&format!("{base} --at-once 4"), &["--at-once 4", "of the batch, 3"]);
     bench.refused(&format!("{base} --plateau 1.5"), &["plateau = 1.5", "0 (never) to below 1"]);
     bench.refused(&format!("{base} --fwhm 0"), &["--fwhm 0", "above 0"]);
     bench.refused(&format!("{base} --target both"), &["both", "average", "single"]);

@@ -152,7 +152,7 @@ fn terminated(bench: &Bench, line: &str, batch: &str) -> Said {
 fn interrupted_runs_resume_to_the_same_bits() {
     let bench = Bench::new();
     bench.cube("in.npy", 8, 4);
-    let base = "emulate --input in.npy --count 5 --seed 3 --batch 3 --steps 60";
+    let base = "emulate --input in.npy --count 5 --seed 3 --batch 3 --at-once 2 --steps 60";
     bench.good(&format!("{base} --output whole.npy --quiet"));
     let line = format!("{base} --output o.npy --checkpoint-every 2 --checkpoint-seconds 0");
     for batch in ["average-batch0000", "average-batch0001"] {

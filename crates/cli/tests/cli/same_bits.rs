@@ -4,9 +4,11 @@ use crate::Bench;
 
 /// A cube of four batches with an average target.
 const CUBE: (&str, &str) = ("--input in.npy --count 11 --seed 3 --batch 3 --steps 6", "whole.npy");
-/// A folder of FITS files in f32, the targets drawn among four inputs.
+/// A folder of FITS files in f32, the targets drawn among four inputs, the maps of a batch
+/// one at a time.
 const FOLDER: (&str, &str) = (
-    "--input in.npy --count 8 --seed 5 --batch 2 --steps 5 --target single --precision f32",
+    "--input in.npy --count 8 --seed 5 --batch 2 --at-once 1 --steps 5 --target single \
+     --precision f32",
     "whole",
 );
 
