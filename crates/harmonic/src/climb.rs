@@ -154,31 +154,6 @@ impl Climb {
         self.rescale();
     }
 
-    /// [`Climb::keep`] of two belts in step, where all values count: each waits for its own
-    /// last value, so that one alone would leave half of the time unused.
-    #[inline(always)]
-    pub(crate) fn keep_both<T: Sample>(
-        climbs: [&mut Self; 2],
-        belts: [&Belt; 2],
-        steps: &[[f64; 2]],
-        outs: [&mut [T]; 2],
-    ) {
-        let [first, second] = climbs;
-        let (mut one, mut two) = (*first, *second);
-        let [out, other] = outs.map(|out| out.chunks_exact_mut(WIDE));
-        for ((out, other), &[sum, a]) in out.zip(other).zip(steps) {
-            for i in 0..WIDE {
-                out[i] = T::narrow(one.now[i]);
-            }
-            for i in 0..WIDE {
-                other[i] = T::narrow(two.now[i]);
-            }
-            one.step(belts[0], sum, a);
-            two.step(belts[1], sum, a);
-        }
-        (*first, *second) = (one, two);
-    }
-
     #[inline(always)]
     fn step(&mut self, belt: &Belt, sum: f64, a: f64) {
         let mut next = [0.0; WIDE];
@@ -201,38 +176,5 @@ impl Climb {
             self.scale[i] += more;
         }
         self.state = self.count();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_belts_in_step_have_the_bits_of_each() {
-        let belts = [0.3, 0.6].map(|low| {
-            let sin = std::array::from_fn(|i| low + 0.025 * i as f64);
-            Belt::new(sin, 40)
-        });
-        let steps: Vec<_> = (0..20).map(|k| [0.5 + 0.01 * k as f64, 0.7]).collect();
-        let start = |belt| Climb::start(belt, 37, 0.3);
-        let alone = belts.each_ref().map(|belt| {
-            let (mut climb, mut out) = (start(belt), vec![0.0; 20 * WIDE]);
-            assert_eq!(climb.state(), State::All);
-            climb.keep(belt, &steps, &mut out);
-            out
-        });
-        let together = |steps: &[[f64; 2]]| {
-            let (mut one, mut two) = (start(&belts[0]), start(&belts[1]));
-            let mut outs = [vec![0.0; 20 * WIDE], vec![0.0; 20 * WIDE]];
-            let views = outs.each_mut().map(|out| &mut out[..]);
-            Climb::keep_both([&mut one, &mut two], belts.each_ref(), steps, views);
-            outs
-        };
-        assert!(together(&steps) == alone);
-        // Must fail: another step.
-        let mut other = steps.clone();
-        other[3][0] += 1e-4;
-        assert!(together(&other) != alone);
     }
 }

@@ -324,24 +324,13 @@ impl<T: Sample> Shared<T> {
         let own = |at: usize| &sums[at * WIDE * rows..][..WIDE * rows];
         let vectors = &mut vectors[..range.len() * rows * T::PAD];
         let (room, other) = room.split_at_mut(CHUNK * WIDE);
+        let table = self.panel(order, (m, first), range.clone(), &mut climbs[first], room);
         let Some(second) = second else {
-            let table = self.panel(order, (m, first), range.clone(), &mut climbs[first], room);
             let skipped = (range.len() - table.len() / WIDE) * rows * T::PAD;
             T::rings_adjoint(simd, [table], &mut vectors[skipped..], rows, [own(first)]);
             return;
         };
-        let all = |at: usize| climbs[at].state() == State::All;
-        let (table, next) = if self.columns.is_none() && all(first) && all(second) {
-            let outs = [&mut room[..range.len() * WIDE], &mut other[..range.len() * WIDE]];
-            let both = climbs.get_disjoint_mut([first, second]).expect("two blocks");
-            let belts = [&self.blocks[first].belt, &self.blocks[second].belt];
-            Climb::keep_both(both, belts, &order.climb[range.clone()], outs);
-            (&room[..range.len() * WIDE], &other[..range.len() * WIDE])
-        } else {
-            let table = self.panel(order, (m, first), range.clone(), &mut climbs[first], room);
-            let climb = &mut climbs[second];
-            (table, self.panel(order, (m, second), range.clone(), climb, other))
-        };
+        let next = self.panel(order, (m, second), range.clone(), &mut climbs[second], other);
         // Rows end together; what one has more of comes first.
         let both = table.len().min(next.len());
         let (longer, place) = if table.len() > both { (table, first) } else { (next, second) };
