@@ -267,10 +267,10 @@ mod tests {
                 on.store(&mut found[1], bin[1]);
             }
             // Lanes beyond the register were not transformed.
-            for (k, found) in found.iter_mut().enumerate() {
-                for lane in S::F64_LANES.min(8)..8 {
-                    let [re, im] = literal(z, k, lane);
-                    (found[0][lane], found[1][lane]) = (re, im);
+            for (k, [re, im]) in found.iter_mut().enumerate() {
+                let lanes = re.iter_mut().zip(im).enumerate().skip(S::F64_LANES);
+                for (lane, (re, im)) in lanes {
+                    [*re, *im] = literal(z, k, lane);
                 }
             }
             check(fft, z, &found);
