@@ -16,6 +16,7 @@ pub(crate) type Wide = [f64; WIDE];
 pub(crate) const UNIT: usize = 8;
 
 const SHRINK: f64 = f64::from_bits((1023 - 800) << 52); // 2^-800
+const TWO_52: f64 = f64::from_bits((1023 + 52) << 52);
 const LARGE: f64 = f64::from_bits((1023 + 400) << 52); // 2^400
 
 /// Colatitudes of sixteen northern rings, from the pole on.
@@ -23,29 +24,39 @@ const LARGE: f64 = f64::from_bits((1023 + 400) << 52); // 2^400
 pub(crate) struct Belt {
     /// sin²θ.
     sin2: Wide,
-    /// Mantissa and binary exponent of sin^{2^j}θ.
-    powers: Vec<[Wide; 2]>,
+    /// Mantissa and binary exponent of sin^{d·16^j}θ, `[j][d]`.
+    powers: Vec<[[Wide; 2]; DIGIT]>,
 }
+
+/// Orders are looked up digit by digit.
+const DIGIT: usize = 16;
 
 impl Belt {
     /// Of rings at these sin θ, for orders up to `mmax`.
     pub(crate) fn new(sin: Wide, mmax: usize) -> Self {
-        let (mut mantissa, mut exponent) = (sin, [0.0; WIDE]);
-        let mut powers = Vec::new();
-        while mmax >> powers.len() > 0 {
-            for i in 0..WIDE {
-                let shift = mantissa[i].log2().floor();
-                mantissa[i] *= (-shift).exp2();
-                exponent[i] += shift;
+        let (mut base, mut powers) = ([sin, [0.0; WIDE]], Vec::new());
+        while powers.is_empty() || mmax >> (4 * powers.len()) > 0 {
+            let mut digits = [[[1.0; WIDE], [0.0; WIDE]]; DIGIT];
+            for d in 1..DIGIT {
+                digits[d] = product(&digits[d - 1], &base);
             }
-            powers.push([mantissa, exponent]);
-            for i in 0..WIDE {
-                mantissa[i] *= mantissa[i];
-                exponent[i] *= 2.0;
-            }
+            base = product(&digits[DIGIT - 1], &base);
+            powers.push(digits);
         }
         Self { sin2: sin.map(|s| s * s), powers }
     }
+}
+
+/// Product of mantissas and exponents, the mantissa in [1, 2).
+fn product(a: &[Wide; 2], b: &[Wide; 2]) -> [Wide; 2] {
+    let mut out = [[0.0; WIDE]; 2];
+    for i in 0..WIDE {
+        let mantissa = a[0][i] * b[0][i];
+        let shift = mantissa.log2().floor();
+        out[0][i] = mantissa * (-shift).exp2();
+        out[1][i] = a[1][i] + b[1][i] + shift;
+    }
+    out
 }
 
 /// u_k on sixteen rings, at some k.
@@ -56,6 +67,8 @@ pub(crate) struct Climb {
     scale: Wide,
     state: State,
 }
+
+const ALL: u64 = WIDE as u64;
 
 /// Which values count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +87,19 @@ impl Climb {
     #[inline(always)]
     pub(crate) fn start(belt: &Belt, m: usize, norm: f64) -> Self {
         let (mut now, mut exponent) = ([norm; WIDE], [0.0; WIDE]);
-        for (j, [mantissas, exponents]) in belt.powers.iter().enumerate() {
-            if m >> j & 1 == 1 {
-                for i in 0..WIDE {
-                    now[i] *= mantissas[i];
-                    exponent[i] += exponents[i];
-                }
+        for (j, digits) in belt.powers.iter().enumerate() {
+            let [mantissas, exponents] = &digits[m >> (4 * j) & (DIGIT - 1)];
+            for i in 0..WIDE {
+                now[i] *= mantissas[i];
+                exponent[i] += exponents[i];
             }
         }
         let mut scale = [0.0; WIDE];
         for i in 0..WIDE {
-            scale[i] = (exponent[i] / 800.0).ceil().min(0.0);
+            scale[i] = (exponent[i] * (1.0 / 800.0)).ceil().min(0.0);
             let rest = exponent[i] - 800.0 * scale[i];
-            now[i] *= f64::from_bits(((1023.0 + rest) as u64) << 52);
+            // The lowest bits of 2^52 + n are those of n.
+            now[i] *= f64::from_bits((rest + (1023.0 + TWO_52)).to_bits() << 52);
         }
         let mut climb = Self { now, before: [0.0; WIDE], scale, state: State::None };
         climb.state = climb.count();
@@ -99,12 +112,10 @@ impl Climb {
 
     #[inline(always)]
     fn count(&self) -> State {
-        let sum: f64 = self.scale.iter().sum();
-        let largest = self.scale.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-        match (sum, largest) {
-            (0.0, _) => State::All,
-            (_, 0.0) => State::Some,
-            _ => State::None,
+        match self.scale.iter().map(|&scale| u64::from(scale == 0.0)).sum() {
+            0 => State::None,
+            ALL => State::All,
+            _ => State::Some,
         }
     }
 

@@ -93,6 +93,7 @@ pub(crate) fn slabs<T: Real>(
     while start <= modes.mmax() {
         let fits = |end: &usize| first_mode(*end) - first_mode(start) <= most;
         let end = (start + 1..=modes.mmax() + 1).take_while(fits).last().unwrap_or(start + 1);
+        let mut steps = Steps::new(spin, modes.lmax());
         let mut slab = Slab {
             orders: start..end,
             modes: first_mode(start)..first_mode(end),
@@ -101,7 +102,7 @@ pub(crate) fn slabs<T: Real>(
             seeds: Vec::new(),
         };
         for m in slab.orders.clone() {
-            slab.add(m, spin, modes, &heights);
+            slab.add(m, (spin, &mut steps), modes, &heights);
         }
         slabs.push(slab);
         start = end;
@@ -118,7 +119,13 @@ pub(crate) fn heights(nside: Nside) -> Vec<(f64, f64)> {
 
 impl<T: Real> Slab<T> {
     /// Adds the blocks, steps and seeds of an order.
-    fn add(&mut self, m: usize, spin: usize, modes: Modes, heights: &[(f64, f64)]) {
+    fn add(
+        &mut self,
+        m: usize,
+        (spin, steps): (usize, &mut Steps),
+        modes: Modes,
+        heights: &[(f64, f64)],
+    ) {
         let (lmax, lowest) = (modes.lmax(), m.max(spin).min(modes.lmax() + 1));
         let mut starts: Vec<usize> = (lowest..=lmax).step_by(BLOCK).collect();
         // Below the spin there is nothing: seeds of zero.
@@ -131,8 +138,7 @@ impl<T: Real> Slab<T> {
         for (&start, end) in starts.iter().zip(ends) {
             self.blocks.extend([start, end, m, column].map(|n| n as u32));
         }
-        let mut steps = Steps::with_capacity(lmax);
-        steps.fill(m, spin, lmax);
+        steps.fill(m);
         self.steps.extend(std::iter::repeat_n(T::default(), 4 * empty));
         self.steps.extend(steps.rows.iter().flat_map(|&[sum, difference, alpha, gamma]| {
             [sum - 1.0 - gamma, difference - 1.0 - gamma, alpha, gamma].map(T::from_f64)
@@ -145,7 +151,7 @@ impl<T: Real> Slab<T> {
             for (i, &(below_one, sin)) in rings.iter().enumerate() {
                 (colatitudes.below_one[i], colatitudes.sin[i]) = (below_one, sin);
             }
-            let mut ladder = Ladder::start(&steps, &colatitudes);
+            let mut ladder = Ladder::start(steps, &colatitudes);
             let mut before = [[0.0; RINGS]; 2];
             for l in lowest..=lmax {
                 let now = both(ladder.rows(spin), spin);
@@ -163,7 +169,7 @@ impl<T: Real> Slab<T> {
                     }
                 }
                 before = now;
-                ladder.advance(&steps, &colatitudes);
+                ladder.advance(steps, &colatitudes);
             }
         }
     }

@@ -7,6 +7,7 @@
 
 use crate::Modes;
 use crate::aligned::Aligned;
+use crate::order::{AFTER, BEFORE};
 use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
 use crate::sample::{Kernels, Panel, Sample};
 use crate::shared::{Shared, SharedBuffer};
@@ -103,13 +104,14 @@ pub(crate) struct DegreeBuffer<T> {
 impl<T: Sample> DegreeBuffer<T> {
     pub(crate) fn new(legendre: &Legendre<T>, lanes: Lanes) -> Self {
         let modes = legendre.modes;
-        // Two rows more, which stay zero.
-        let rows = (modes.lmax() + 3) * lanes.padded;
+        // Spin 0 works on the caller's coefficients, where it has no blocks of its own.
+        let rows =
+            if legendre.spin > 0 { (BEFORE + modes.lmax() + 1 + AFTER) * lanes.padded } else { 0 };
         let shared = legendre.shared.as_ref().map(|shared| SharedBuffer::new(shared, lanes));
         Self {
-            steps: Steps::with_capacity(modes.lmax()),
+            steps: Steps::new(legendre.spin, modes.lmax()),
             coef: Aligned::zeros(rows),
-            twin: Aligned::zeros(if lanes.components == 2 { rows } else { 0 }),
+            twin: Aligned::zeros(rows),
             panel: Aligned::zeros(CHUNK * 2 * RINGS),
             sums: Aligned::zeros(2 * RINGS * lanes.padded),
             shared,
@@ -174,10 +176,10 @@ impl<T: Sample> Legendre<T> {
 
     /// Computes and keeps all λ.
     pub(crate) fn tabulate(&mut self) {
-        let mut steps = Steps::with_capacity(self.modes.lmax());
+        let mut steps = Steps::new(self.spin, self.modes.lmax());
         let columns = (0..=self.modes.mmax())
             .map(|m| {
-                steps.fill(m, self.spin, self.modes.lmax());
+                steps.fill(m);
                 self.column(m, &steps)
             })
             .collect();
@@ -248,7 +250,10 @@ impl<T: Sample> Legendre<T> {
             while at < degrees {
                 let count = CHUNK.min(degrees - at);
                 let table = &columns[m].values[offset..][..count * height];
-                work(Panel { table, spin, parity: (first_class + at) % 2, lanes }, at);
+                work(
+                    Panel { table, spin, parity: (first_class + at) % 2, lanes, fresh: false },
+                    at,
+                );
                 (at, offset) = (at + count, offset + count * height);
             }
             return;
@@ -272,7 +277,7 @@ impl<T: Sample> Legendre<T> {
                 ladder.advance(steps, colatitudes);
             }
             let table = &room[..count * height];
-            work(Panel { table, spin, parity: (first_class + at) % 2, lanes }, at);
+            work(Panel { table, spin, parity: (first_class + at) % 2, lanes, fresh: false }, at);
             at += count;
         }
     }
@@ -306,46 +311,101 @@ impl<T: Sample> WithSimd for Forward<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { legendre, lanes, m, coefficients, rows, buffer } = self;
         let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
-        let degrees = legendre.degrees(m);
-        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
-            steps.fill(m, legendre.spin, legendre.modes.lmax());
-        }
-        let skipped = legendre.modes.lmax() + 1 - m - degrees;
-        let source = coefficients.chunks_exact(lanes.row).skip(skipped);
-        coef[degrees * lanes.padded..][..2 * lanes.padded].fill(T::zero());
-        for (kept, row) in coef.chunks_exact_mut(lanes.padded).zip(source) {
-            kept[..lanes.row].copy_from_slice(row);
-        }
-        if legendre.spin > 0 {
-            let source = coef.chunks_exact(lanes.padded).take(degrees);
-            for (kept, row) in twin.chunks_exact_mut(lanes.padded).zip(source) {
-                turn(&mut kept[..lanes.row], &row[..lanes.row], lanes.batch);
+        if legendre.spin == 0 {
+            if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
+                own.forward(simd, (lanes, m), (coefficients, &[]), rows, buffer);
             }
+            return;
         }
+        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
+            steps.fill(m);
+        }
+        // Whole registers of blocks here are read where the caller has them.
+        let copied = legendre.shared.is_some() || lanes.row < lanes.padded;
+        turned_rows(simd, (legendre, lanes, m), coefficients, (copied.then_some(&mut *coef), twin));
         if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
             own.forward(simd, (lanes, m), (coef, twin), rows, buffer);
         }
+        let blank = m.max(legendre.spin) - m;
+        let (coef, first): (&[T], _) =
+            if copied { (coef, BEFORE + blank) } else { (coefficients, blank) };
         for block in 0..legendre.blocks.len() {
             if m >= legendre.m_end[block] {
                 continue;
             }
-            sums.fill(T::zero());
+            let mut fresh = true;
             legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
-                let from = at * lanes.padded;
-                let twin = if panel.spin { &twin[from..] } else { &twin[..] };
-                T::synthesis(legendre.arch, panel, &coef[from..], twin, sums);
+                let panel = Panel { fresh, ..panel };
+                let coef = &coef[(first + at) * lanes.padded..];
+                let twin = &twin[(BEFORE + blank + at) * lanes.padded..];
+                T::synthesis(legendre.arch, panel, coef, twin, sums);
+                fresh = false;
             });
-            let (plus, minus) = sums.split_at(RINGS * lanes.padded);
-            let pairs = rows[block * RINGS * lanes.pair()..].chunks_exact_mut(lanes.pair());
-            let sums = plus.chunks_exact(lanes.padded).zip(minus.chunks_exact(lanes.padded));
-            for (pair, (plus, minus)) in pairs.zip(sums) {
-                let (north, south) = pair.split_at_mut(lanes.row);
-                let sides = north.iter_mut().zip(south);
-                for ((north, south), (&plus, &minus)) in sides.zip(plus.iter().zip(minus)) {
-                    (*north, *south) = (plus + minus, plus - minus);
-                }
+            if fresh {
+                sums.fill(T::zero());
             }
+            let rows = &mut rows[block * RINGS * lanes.pair()..];
+            rows_from_sums(simd, lanes, sums, rows);
         }
+    }
+}
+
+/// Coefficient rows, where they are asked for, and their twins, (E, B) and (iB, −iE),
+/// between rows of zeros.
+#[inline(always)]
+fn turned_rows<T: Sample, S: Simd>(
+    simd: S,
+    (legendre, lanes, m): (&Legendre<T>, Lanes, usize),
+    coefficients: &[T],
+    (mut coef, twin): (Option<&mut [T]>, &mut [T]),
+) {
+    let (count, batch) = (legendre.modes.lmax() + 1 - m, lanes.batch);
+    let blank = m.max(legendre.spin).min(legendre.modes.lmax() + 1) - m;
+    let (start, end) = ((BEFORE + blank) * lanes.padded, (BEFORE + count) * lanes.padded);
+    let blanks = [BEFORE * lanes.padded..start, end..end + AFTER * lanes.padded];
+    for range in blanks {
+        twin[range.clone()].fill(T::zero());
+        if let Some(coef) = &mut coef {
+            coef[range].fill(T::zero());
+        }
+    }
+    let rows = || coefficients.chunks_exact(lanes.row).skip(blank);
+    let one = T::one();
+    for (twin, row) in twin[start..end].chunks_exact_mut(lanes.padded).zip(rows()) {
+        if let &[e_re, e_im, b_re, b_im] = row {
+            // Whole registers are read next: they are written whole.
+            let zero = T::zero();
+            twin[..8].copy_from_slice(&[-b_im, b_re, e_im, -e_re, zero, zero, zero, zero]);
+            continue;
+        }
+        for (part, sign) in [-one, one, one, -one].into_iter().enumerate() {
+            let source = &row[(3 - part) * batch..][..batch];
+            T::combine(simd, &mut twin[part * batch..][..batch], [(sign, source)]);
+        }
+    }
+    let Some(coef) = coef else { return };
+    for (coef, row) in coef[start..end].chunks_exact_mut(lanes.padded).zip(rows()) {
+        if let &[e_re, e_im, b_re, b_im] = row {
+            let zero = T::zero();
+            coef[..8].copy_from_slice(&[e_re, e_im, b_re, b_im, zero, zero, zero, zero]);
+        } else {
+            T::combine(simd, &mut coef[..lanes.row], [(one, row)]);
+        }
+    }
+}
+
+fn sum_and_difference<T: Sample>() -> [[T; 2]; 2] {
+    [[T::one(), T::one()], [T::one(), -T::one()]]
+}
+
+/// North = P + M and south = P − M of the rings of a block.
+#[inline(always)]
+fn rows_from_sums<T: Sample, S: Simd>(simd: S, lanes: Lanes, sums: &[T], rows: &mut [T]) {
+    let (plus, minus) = sums.split_at(RINGS * lanes.padded);
+    let sums = plus.chunks_exact(lanes.padded).zip(minus.chunks_exact(lanes.padded));
+    for (pair, (plus, minus)) in rows.chunks_exact_mut(lanes.pair()).zip(sums) {
+        let (north, south) = pair.split_at_mut(lanes.row);
+        T::mix(simd, [north, south], [plus, minus], sum_and_difference());
     }
 }
 
@@ -372,76 +432,79 @@ impl<T: Sample> WithSimd for Adjoint<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { legendre, lanes, m, rows, stride, weight, coefficients, buffer } = self;
         let DegreeBuffer { steps, coef, twin, panel: room, sums, shared } = buffer;
-        let degrees = legendre.degrees(m);
-        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
-            steps.fill(m, legendre.spin, legendre.modes.lmax());
-        }
-        coef[..degrees * lanes.padded].fill(T::zero());
-        if legendre.spin > 0 {
-            twin[..degrees * lanes.padded].fill(T::zero());
-        }
         let pair = |pair: usize| &rows[pair * stride + m * lanes.pair()..][..lanes.pair()];
+        if legendre.spin == 0 {
+            if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
+                own.adjoint(simd, (lanes, m), pair, (coefficients, &mut [], weight), buffer);
+            }
+            return;
+        }
+        if legendre.columns.is_none() && legendre.m_end.iter().any(|&end| m < end) {
+            steps.fill(m);
+        }
+        let end = (BEFORE + legendre.modes.lmax() + 1 - m) * lanes.padded;
+        coef[BEFORE * lanes.padded..end].fill(T::zero());
+        twin[BEFORE * lanes.padded..end].fill(T::zero());
+        let first = BEFORE + m.max(legendre.spin) - m;
         for block in 0..legendre.blocks.len() {
             if m >= legendre.m_end[block] {
                 continue;
             }
-            sums.fill(T::zero());
-            let (plus, minus) = sums.split_at_mut(RINGS * lanes.padded);
-            let sums_of =
-                plus.chunks_exact_mut(lanes.padded).zip(minus.chunks_exact_mut(lanes.padded));
             let inside = block * RINGS..legendre.pairs.min((block + 1) * RINGS);
-            for (at, (plus, minus)) in inside.zip(sums_of) {
-                let (north, south) = pair(at).split_at(lanes.row);
-                let sides = north.iter().zip(south);
-                for ((plus, minus), (&north, &south)) in plus.iter_mut().zip(minus).zip(sides) {
-                    (*plus, *minus) = (north + south, north - south);
-                }
+            if inside.len() < RINGS {
+                sums.fill(T::zero());
             }
+            sums_from_rows(simd, lanes, inside.map(pair), sums);
             legendre.each_panel((m, block), lanes.padded, steps, room, |panel, at| {
-                let from = at * lanes.padded;
-                let twin = if panel.spin { &mut twin[from..] } else { &mut twin[..] };
-                T::adjoint(legendre.arch, panel, sums, &mut coef[from..], twin);
+                let from = (first + at) * lanes.padded;
+                T::adjoint(legendre.arch, panel, sums, &mut coef[from..], &mut twin[from..]);
             });
         }
         if let (Some(own), Some(buffer)) = (&legendre.shared, shared) {
-            own.adjoint(simd, (lanes, m), pair, (coef, twin), buffer);
+            own.adjoint(simd, (lanes, m), pair, (coef, twin, T::one()), buffer);
         }
-        let skipped = (legendre.modes.lmax() + 1 - m - degrees) * lanes.row;
-        let (blank, kept) = coefficients.split_at_mut(skipped);
-        blank.fill(T::zero());
-        let kept = kept.chunks_exact_mut(lanes.row);
-        for (at, (out, row)) in kept.zip(coef.chunks_exact(lanes.padded)).enumerate() {
-            out.copy_from_slice(&row[..lanes.row]);
-            if legendre.spin > 0 {
-                turn_back(out, &twin[at * lanes.padded..][..lanes.row], lanes.batch);
-            }
-            for value in out {
-                *value = *value * weight;
-            }
-        }
+        let kept = BEFORE * lanes.padded..end;
+        turn_back(simd, lanes, (&coef[kept.clone()], &twin[kept]), weight, coefficients);
     }
 }
 
-/// `twin = (iB, −iE)` of `row = (E, B)`.
+/// P = north + south and M = north − south of the rings of a block.
 #[inline(always)]
-fn turn<T: Sample>(twin: &mut [T], row: &[T], batch: usize) {
-    let (b_im, b_re) = (&row[3 * batch..], &row[2 * batch..3 * batch]);
-    let (e_im, e_re) = (&row[batch..2 * batch], &row[..batch]);
-    for i in 0..batch {
-        twin[i] = -b_im[i];
-        twin[batch + i] = b_re[i];
-        twin[2 * batch + i] = e_im[i];
-        twin[3 * batch + i] = -e_re[i];
+fn sums_from_rows<'r, T: Sample, S: Simd>(
+    simd: S,
+    lanes: Lanes,
+    pairs: impl Iterator<Item = &'r [T]>,
+    sums: &mut [T],
+) {
+    let (plus, minus) = sums.split_at_mut(RINGS * lanes.padded);
+    let sums = plus.chunks_exact_mut(lanes.padded).zip(minus.chunks_exact_mut(lanes.padded));
+    for (pair, (plus, minus)) in pairs.zip(sums) {
+        let (north, south) = pair.split_at(lanes.row);
+        let sums = [&mut plus[..lanes.row], &mut minus[..lanes.row]];
+        T::mix(simd, sums, [north, south], sum_and_difference());
     }
 }
 
-/// Adds the transpose of [`turn`].
+/// `weight` times what comes back to (E, B) from rows and their twins (iB, −iE).
 #[inline(always)]
-fn turn_back<T: Sample>(row: &mut [T], twin: &[T], batch: usize) {
-    for i in 0..batch {
-        row[i] = row[i] - twin[3 * batch + i];
-        row[batch + i] = row[batch + i] + twin[2 * batch + i];
-        row[2 * batch + i] = row[2 * batch + i] + twin[batch + i];
-        row[3 * batch + i] = row[3 * batch + i] - twin[i];
+fn turn_back<T: Sample, S: Simd>(
+    simd: S,
+    lanes: Lanes,
+    (coef, twin): (&[T], &[T]),
+    weight: T,
+    out: &mut [T],
+) {
+    let batch = lanes.batch;
+    let rows = coef.chunks_exact(lanes.padded).zip(twin.chunks_exact(lanes.padded));
+    for (out, (coef, twin)) in out.chunks_exact_mut(lanes.row).zip(rows) {
+        if let (&[a, b, c, d, ..], &[p, q, r, s, ..], 1) = (coef, twin, batch) {
+            out.copy_from_slice(&[a - s, b + r, c + q, d - p].map(|value| weight * value));
+            continue;
+        }
+        for (part, sign) in [-weight, weight, weight, -weight].into_iter().enumerate() {
+            let turned = (sign, &twin[(3 - part) * batch..][..batch]);
+            let out = &mut out[part * batch..][..batch];
+            T::combine(simd, out, [(weight, &coef[part * batch..][..batch]), turned]);
+        }
     }
 }

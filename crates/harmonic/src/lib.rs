@@ -30,6 +30,7 @@ mod fft;
 mod modes;
 pub mod reference;
 
+mod abreast;
 mod aligned;
 mod climb;
 mod legendre;

@@ -30,42 +30,86 @@ pub(crate) struct Colatitudes {
 ///
 /// λ_{ℓ+1} = (α cos θ + β)λ_ℓ − γ λ_{ℓ−1}; kept as α + β, α − β, α, γ, since
 /// α cos θ + β = (α + β) − α(1 − cos θ), and β changes sign between λ⁺ and λ⁻.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Steps {
     m: usize,
     spin: usize,
-    /// C(2j, j)/4^j at the first degree j.
-    central: f64,
+    lmax: usize,
+    /// What the degrees from the spin on give to α, β and γ of every order.
+    degrees: [Vec<f64>; 3],
+    /// C(2j, j)/4^j.
+    central: Vec<f64>,
+    /// √(ℓ² − m²) from the first degree on.
+    roots: Vec<f64>,
     pub(crate) rows: Vec<[f64; 4]>,
 }
 
 impl Steps {
-    /// Room for the steps of any order up to degree `lmax`.
-    pub(crate) fn with_capacity(lmax: usize) -> Self {
-        Self { m: 0, spin: 0, central: 1.0, rows: Vec::with_capacity(lmax + 1) }
+    /// For the steps of any order up to degree `lmax`.
+    pub(crate) fn new(spin: usize, lmax: usize) -> Self {
+        let sf = spin as f64;
+        let own = |l: f64| ((l - sf) * (l + sf)).sqrt();
+        let degrees = |part: fn(f64, f64, f64, f64) -> f64| {
+            let of = |l: usize| {
+                let l = l as f64;
+                part(l, sf, own(l), own(l + 1.0))
+            };
+            (spin..=lmax).map(of).collect::<Vec<_>>()
+        };
+        let mut central = vec![1.0];
+        for i in 1..=lmax.max(spin) {
+            central.push(central[i - 1] * (2 * i - 1) as f64 / (2 * i) as f64);
+        }
+        Self {
+            m: 0,
+            spin,
+            lmax,
+            degrees: [degrees(alpha), degrees(beta), degrees(gamma)],
+            central,
+            roots: Vec::with_capacity(lmax + 2),
+            rows: Vec::with_capacity(lmax + 1),
+        }
     }
 
-    /// Refills for order `m` and spin `spin`, degrees max(m, s)..=lmax.
-    pub(crate) fn fill(&mut self, m: usize, spin: usize, lmax: usize) {
-        let (mf, sf) = (m as f64, spin as f64);
-        (self.m, self.spin) = (m, spin);
-        self.central = (1..=m.max(spin)).map(|i| (2 * i - 1) as f64 / (2 * i) as f64).product();
-        self.rows.clear();
-        self.rows.extend((m.max(spin)..=lmax).map(|l| {
+    /// Refills for order `m`, degrees max(m, s)..=lmax.
+    pub(crate) fn fill(&mut self, m: usize) {
+        let (first, square, mf) = (m.max(self.spin), (m * m) as f64, m as f64);
+        self.m = m;
+        let len = (self.lmax + 1).saturating_sub(first);
+        self.roots.clear();
+        self.roots.extend((first..first + len + 1).map(|l| {
             let l = l as f64;
-            let up = l + 1.0;
-            let d = ((up - mf) * (up + mf) * (up - sf) * (up + sf)).sqrt();
-            let widen = ((2.0 * l + 1.0) * (2.0 * l + 3.0)).sqrt() / d;
-            let alpha = up * widen;
-            if l == 0.0 {
-                return [alpha, alpha, alpha, 0.0];
-            }
-            let beta = mf * sf * widen / l;
-            let below = ((l - mf) * (l + mf) * (l - sf) * (l + sf)).sqrt();
-            let gamma = up * below / (l * d) * ((2.0 * l + 3.0) / (2.0 * l - 1.0)).sqrt();
-            [alpha + beta, alpha - beta, alpha, gamma]
+            (l * l - square).sqrt()
+        }));
+        self.rows.clear();
+        let at = (first - self.spin).min(self.degrees[0].len());
+        let [alphas, betas, gammas] = self.degrees.each_ref().map(|of| &of[at..]);
+        let roots = self.roots.iter().zip(&self.roots[1..]);
+        let degrees = alphas.iter().zip(betas).zip(gammas);
+        self.rows.extend(degrees.zip(roots).map(|(((alpha, beta), gamma), (root, next))| {
+            let inverse = 1.0 / next;
+            let (alpha, beta) = (alpha * inverse, mf * beta * inverse);
+            [alpha + beta, alpha - beta, alpha, gamma * root * inverse]
         }));
     }
+}
+
+/// α √((ℓ+1)² − m²), from ℓ, s, √(ℓ² − s²) and √((ℓ+1)² − s²).
+fn alpha(l: f64, _: f64, _: f64, next: f64) -> f64 {
+    (l + 1.0) * ((2.0 * l + 1.0) * (2.0 * l + 3.0)).sqrt() / next
+}
+
+/// β √((ℓ+1)² − m²)/m; there is none at ℓ = 0.
+fn beta(l: f64, spin: f64, own: f64, next: f64) -> f64 {
+    if l == 0.0 { 0.0 } else { spin * alpha(l, spin, own, next) / (l * (l + 1.0)) }
+}
+
+/// γ √((ℓ+1)² − m²)/√(ℓ² − m²).
+fn gamma(l: f64, _: f64, own: f64, next: f64) -> f64 {
+    if l == 0.0 {
+        return 0.0;
+    }
+    (l + 1.0) * own / (l * next) * ((2.0 * l + 3.0) / (2.0 * l - 1.0)).sqrt()
 }
 
 /// One sequence λ_ℓ on eight rings, at some degree.
@@ -85,7 +129,7 @@ impl Walk {
     fn start(steps: &Steps, colatitudes: &Colatitudes, q: isize, factor: f64) -> Self {
         let j = steps.m.max(steps.spin);
         let size = q.unsigned_abs();
-        let mut binomial = steps.central;
+        let mut binomial = steps.central[j];
         for i in 1..=size {
             binomial *= (j + 1 - i) as f64 / (j + i) as f64;
         }
@@ -264,10 +308,10 @@ mod tests {
             let sin = below_one.map(|t: f64| (t * (2.0 - t)).sqrt());
             let colatitudes = Colatitudes { below_one, sin };
             for spin in [0, 2, 4] {
-                let mut steps = Steps::with_capacity(lmax);
+                let mut steps = Steps::new(spin, lmax);
                 let (mut sums, mut largest) = ([0.0; RINGS], [0.0_f64; RINGS]);
                 for m in 0..=lmax {
-                    steps.fill(m, spin, lmax);
+                    steps.fill(m);
                     let mut ladder = Ladder::start(&steps, &colatitudes);
                     for _ in m.max(spin)..lmax {
                         ladder.advance(&steps, &colatitudes);

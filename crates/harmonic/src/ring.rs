@@ -4,7 +4,9 @@
 //! Hermitian. Orders beyond the ring's Nyquist frequency fold. Only forward FFTs are
 //! planned: the inverse is the forward one with real and imaginary parts exchanged.
 
-use crate::fft::{Bin, LaneFft};
+use crate::abreast::{Abreast, Arrays};
+use crate::aligned::Aligned;
+use crate::fft::{Bin, LaneFft, turned};
 use crate::legendre::Lanes;
 use crate::sample::Sample;
 use num_complex::Complex;
@@ -13,8 +15,8 @@ use rustfft::{Fft, FftPlanner};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-/// Most signals transformed together.
-const OCTET: usize = 8;
+/// Most signals transformed together, those of the widest register.
+const MOST: usize = 16;
 
 /// A ring, and its mirror unless it is the equator.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +51,8 @@ impl<T> std::fmt::Debug for Rings<T> {
 #[derive(Debug)]
 pub(crate) struct RingBuffer<T> {
     /// `[bin][re, im][signal]`.
-    bins: Vec<T>,
-    spare: Vec<T>,
+    bins: Aligned<T>,
+    spare: Aligned<T>,
     lines: Vec<Complex<T>>,
     scratch: Vec<Complex<T>>,
 }
@@ -78,9 +80,9 @@ impl<T: Sample> Rings<T> {
         let zero = Complex::new(T::zero(), T::zero());
         let scratch = self.lengths.iter().map(|l| l.fft.get_inplace_scratch_len()).max();
         RingBuffer {
-            bins: vec![T::zero(); longest * 2 * OCTET],
-            spare: vec![T::zero(); longest * 2 * OCTET],
-            lines: vec![zero; longest * OCTET],
+            bins: Aligned::zeros(longest * 2 * MOST),
+            spare: Aligned::zeros(longest * 2 * MOST),
+            lines: vec![zero; longest * MOST],
             scratch: vec![zero; scratch.unwrap_or(0)],
         }
     }
@@ -92,38 +94,38 @@ const ABREAST: usize = 4;
 impl<T: Sample> RingBuffer<T> {
     /// The bins of a ring, to be filled and transformed.
     #[inline(always)]
-    fn bins<const W: usize>(&mut self, n: usize) -> &mut [Bin<T, W>] {
-        bins_of(&mut self.bins, n)
+    fn bins<A: Abreast<T>>(&mut self, on: A, n: usize) -> &mut [Bin<A::Row>] {
+        bins_of(on, &mut self.bins, n)
     }
 
     /// Forward FFT of the bins.
     #[inline(always)]
-    fn forward<const W: usize>(&mut self, length: &Length<T>) -> &[Bin<T, W>] {
+    fn forward<A: Abreast<T>>(&mut self, on: A, length: &Length<T>) -> &[Bin<A::Row>] {
         let n = length.phases.len();
-        let bins = bins_of::<T, W>(&mut self.bins, n);
-        if let (Some(fft), ABREAST..) = (&length.lanes, W) {
-            return fft.forward(bins, bins_of(&mut self.spare, n));
+        if let (Some(fft), ABREAST..) = (&length.lanes, A::WIDTH) {
+            let bins = bins_of(on, &mut self.bins, n);
+            return fft.forward(on, bins, bins_of(on, &mut self.spare, n));
         }
-        let lines = &mut self.lines[..W * n];
+        let (lines, bins) = (&mut self.lines[..A::WIDTH * n], &mut self.bins);
         for (signal, line) in lines.chunks_exact_mut(n).enumerate() {
-            for (value, bin) in line.iter_mut().zip(bins.iter()) {
-                *value = Complex::new(bin[0][signal], bin[1][signal]);
+            for (value, bin) in line.iter_mut().zip(bins.chunks_exact(2 * A::WIDTH)) {
+                *value = Complex::new(bin[signal], bin[A::WIDTH + signal]);
             }
         }
         length.fft.process_with_scratch(lines, &mut self.scratch);
         for (signal, line) in lines.chunks_exact(n).enumerate() {
-            for (value, bin) in line.iter().zip(bins.iter_mut()) {
-                (bin[0][signal], bin[1][signal]) = (value.re, value.im);
+            for (value, bin) in line.iter().zip(bins.chunks_exact_mut(2 * A::WIDTH)) {
+                (bin[signal], bin[A::WIDTH + signal]) = (value.re, value.im);
             }
         }
-        bins
+        bins_of(on, bins, n)
     }
 }
 
-/// `n` bins of `W` signals.
+/// `n` bins.
 #[inline(always)]
-fn bins_of<T, const W: usize>(numbers: &mut [T], n: usize) -> &mut [Bin<T, W>] {
-    &mut numbers.as_chunks_mut::<W>().0.as_chunks_mut::<2>().0[..n]
+fn bins_of<T, A: Abreast<T>>(on: A, numbers: &mut [T], n: usize) -> &mut [Bin<A::Row>] {
+    &mut on.rows(numbers).as_chunks_mut::<2>().0[..n]
 }
 
 /// e^{imφ₀} for successive m.
@@ -143,14 +145,9 @@ impl<'a, T: Sample> Phase<'a, T> {
     }
 
     #[inline(always)]
-    fn value(&self) -> (T, T) {
-        match self.table {
-            None => (T::one(), T::zero()),
-            Some(table) => {
-                let (cos, sin) = table[self.bin];
-                if self.negative { (-cos, -sin) } else { (cos, sin) }
-            }
-        }
+    fn value(&self) -> Option<(T, T)> {
+        let (cos, sin) = self.table?[self.bin];
+        Some(if self.negative { (-cos, -sin) } else { (cos, sin) })
     }
 
     /// Bins of m and −m.
@@ -189,15 +186,18 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let registers = T::registers(simd);
         for component in 0..self.lanes.components {
             let mut at = 0;
             while at < self.lanes.batch {
-                at += match self.lanes.batch - at {
-                    OCTET.. => self.run::<OCTET>(component, at),
-                    4.. => self.run::<4>(component, at),
-                    2.. => self.run::<2>(component, at),
-                    _ => self.run::<1>(component, at),
+                let left = self.lanes.batch - at;
+                at += match left {
+                    _ if left >= width_of::<T, _>(registers) => self.run(registers, component, at),
+                    8.. => self.run(Arrays::<8>, component, at),
+                    4.. => self.run(Arrays::<4>, component, at),
+                    2.. => self.run(Arrays::<2>, component, at),
+                    _ => self.run(Arrays::<1>, component, at),
                 };
             }
         }
@@ -205,36 +205,54 @@ impl<T: Sample> WithSimd for RingSynthesis<'_, T> {
 }
 
 impl<T: Sample> RingSynthesis<'_, T> {
-    /// `W` maps of one component.
+    /// Some maps of one component; returns how many.
     #[inline(always)]
-    fn run<const W: usize>(&mut self, component: usize, at: usize) -> usize {
+    fn run<A: Abreast<T>>(&mut self, on: A, component: usize, at: usize) -> usize {
         let Self { rings, pair, lanes, orders, rows, stride, .. } = *self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
-        let bins = self.buffer.bins::<W>(n);
-        bins.fill([[T::zero(); W]; 2]);
+        let bins = self.buffer.bins(on, n);
         let [re, im] = [0, 1].map(|part| lanes.lane(component, part) + at);
         let mut phase = Phase::new(length, pair);
+        // Those of the first orders are written, not added to.
+        let fresh = orders.min(n / 2);
+        let zero = [on.zero(); 2];
+        for bin in &mut bins[fresh..=n - fresh] {
+            *bin = zero;
+        }
         for m in 0..orders {
             let (north, south) = rows[m * stride..][..lanes.pair()].split_at(lanes.row);
-            let turn = phase.value();
-            let north = rotated::<T, W>(signals(north, re), signals(north, im), turn);
-            let south = rotated::<T, W>(signals(south, re), signals(south, im), turn);
+            let mut north = [on.load(&north[re..]), on.load(&north[im..])];
+            let mut south = [on.load(&south[re..]), on.load(&south[im..])];
+            if let Some(turn) = phase.value() {
+                north = turned(on, north, turn);
+                south = turned(on, south, turn);
+            }
             let (bin, mirror) = phase.bins();
-            fold(bins, bin, mirror, m == 0, &north, &south);
+            let [own, other] = folded(on, north, south);
+            if m == 0 {
+                bins[0] = [south[0], north[0]];
+            } else if m < fresh {
+                (bins[bin], bins[mirror]) = (own, other);
+            } else {
+                for (at, more) in [(bin, own), (mirror, other)] {
+                    let [re, im] = bins[at];
+                    bins[at] = [on.add(re, more[0]), on.add(im, more[1])];
+                }
+            }
             phase.advance();
         }
-        let bins = self.buffer.forward::<W>(length);
+        let bins = self.buffer.forward(on, length);
         let first = component * lanes.batch + at;
         for (pixel, bin) in self.north.chunks_exact_mut(lanes.signals).zip(bins) {
-            pixel[first..][..W].copy_from_slice(&bin[1]);
+            on.store(&mut pixel[first..], bin[1]);
         }
         if pair.has_south {
             for (pixel, bin) in self.south.chunks_exact_mut(lanes.signals).zip(bins) {
-                pixel[first..][..W].copy_from_slice(&bin[0]);
+                on.store(&mut pixel[first..], bin[0]);
             }
         }
-        W
+        A::WIDTH
     }
 }
 
@@ -257,15 +275,18 @@ impl<T: Sample> WithSimd for RingAdjoint<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, _simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let registers = T::registers(simd);
         for component in 0..self.lanes.components {
             let mut at = 0;
             while at < self.lanes.batch {
-                at += match self.lanes.batch - at {
-                    OCTET.. => self.run::<OCTET>(component, at),
-                    4.. => self.run::<4>(component, at),
-                    2.. => self.run::<2>(component, at),
-                    _ => self.run::<1>(component, at),
+                let left = self.lanes.batch - at;
+                at += match left {
+                    _ if left >= width_of::<T, _>(registers) => self.run(registers, component, at),
+                    8.. => self.run(Arrays::<8>, component, at),
+                    4.. => self.run(Arrays::<4>, component, at),
+                    2.. => self.run(Arrays::<2>, component, at),
+                    _ => self.run(Arrays::<1>, component, at),
                 };
             }
         }
@@ -273,94 +294,59 @@ impl<T: Sample> WithSimd for RingAdjoint<'_, T> {
 }
 
 impl<T: Sample> RingAdjoint<'_, T> {
-    /// `W` maps of one component.
+    /// Some maps of one component; returns how many.
     #[inline(always)]
-    fn run<const W: usize>(&mut self, component: usize, at: usize) -> usize {
+    fn run<A: Abreast<T>>(&mut self, on: A, component: usize, at: usize) -> usize {
         let Self { rings, pair, lanes, orders, north, south, .. } = *self;
         let n = pair.n_phi;
         let length = &rings.lengths[n / 4 - 1];
         let first = component * lanes.batch + at;
-        let bins = self.buffer.bins::<W>(n);
+        let bins = self.buffer.bins(on, n);
         for (bin, pixel) in bins.iter_mut().zip(north.chunks_exact(lanes.signals)) {
-            *bin = [signals(pixel, first), [T::zero(); W]];
+            *bin = [on.load(&pixel[first..]), on.zero()];
         }
         if pair.has_south {
             for (bin, pixel) in bins.iter_mut().zip(south.chunks_exact(lanes.signals)) {
-                bin[1] = signals(pixel, first);
+                bin[1] = on.load(&pixel[first..]);
             }
         }
-        let bins = self.buffer.forward::<W>(length);
+        let bins = self.buffer.forward(on, length);
         let half = T::narrow(0.5);
         let [re, im] = [0, 1].map(|part| lanes.lane(component, part) + at);
         let mut phase = Phase::new(length, pair);
         for row in self.rows.chunks_exact_mut(lanes.pair()).take(orders) {
             let (bin, mirror) = phase.bins();
-            let ([z_re, z_im], [w_re, w_im]) = (&bins[bin], &bins[mirror]);
-            let parts: [[T; W]; 4] = [
-                std::array::from_fn(|i| half * (z_re[i] + w_re[i])),
-                std::array::from_fn(|i| half * (z_im[i] - w_im[i])),
-                std::array::from_fn(|i| half * (z_im[i] + w_im[i])),
-                std::array::from_fn(|i| half * (w_re[i] - z_re[i])),
+            let ([z_re, z_im], [w_re, w_im]) = (bins[bin], bins[mirror]);
+            let modes = [
+                [on.add(z_re, w_re), on.sub(z_im, w_im)],
+                [on.add(z_im, w_im), on.sub(w_re, z_re)],
             ];
-            let (cos, sin) = phase.value();
-            let (north_re, north_im) = rotated(parts[0], parts[1], (cos, -sin));
-            let (south_re, south_im) = rotated(parts[2], parts[3], (cos, -sin));
+            let (cos, sin) = phase.value().unwrap_or((T::one(), T::zero()));
             let (north, south) = row.split_at_mut(lanes.row);
-            north[re..][..W].copy_from_slice(&north_re);
-            north[im..][..W].copy_from_slice(&north_im);
-            south[re..][..W].copy_from_slice(&south_re);
-            south[im..][..W].copy_from_slice(&south_im);
+            for (side, mode) in [north, south].into_iter().zip(modes) {
+                let [mode_re, mode_im] = turned(on, mode, (half * cos, -half * sin));
+                on.store(&mut side[re..], mode_re);
+                on.store(&mut side[im..], mode_im);
+            }
             phase.advance();
         }
-        W
+        A::WIDTH
     }
 }
 
+/// Signals side by side.
 #[inline(always)]
-fn signals<T: Sample, const W: usize>(row: &[T], at: usize) -> [T; W] {
-    row[at..][..W].try_into().expect("as many signals")
+fn width_of<T, A: Abreast<T>>(_: A) -> usize {
+    A::WIDTH
 }
 
-/// (re + i·im)(cos + i·sin).
+/// What order m > 0 of the north and the south adds to its bin and to that of −m, real and
+/// imaginary parts exchanged.
 #[inline(always)]
-fn rotated<T: Sample, const W: usize>(
-    re: [T; W],
-    im: [T; W],
-    (cos, sin): (T, T),
-) -> ([T; W], [T; W]) {
-    let (mut out_re, mut out_im) = (re, im);
-    for i in 0..W {
-        out_re[i] = re[i].fused(cos, -(im[i] * sin));
-        out_im[i] = re[i].fused(sin, im[i] * cos);
-    }
-    (out_re, out_im)
-}
-
-/// Adds order m ≥ 0 and its mirror −m, real and imaginary parts exchanged.
-#[inline(always)]
-fn fold<T: Sample, const W: usize>(
-    bins: &mut [Bin<T, W>],
-    bin: usize,
-    mirror: usize,
-    zeroth: bool,
-    (n_re, n_im): &([T; W], [T; W]),
-    (s_re, s_im): &([T; W], [T; W]),
-) {
-    let [re, im] = &mut bins[bin];
-    if zeroth {
-        for i in 0..W {
-            im[i] = im[i] + n_re[i];
-            re[i] = re[i] + s_re[i];
-        }
-        return;
-    }
-    for i in 0..W {
-        im[i] = im[i] + (n_re[i] - s_im[i]);
-        re[i] = re[i] + (n_im[i] + s_re[i]);
-    }
-    let [re, im] = &mut bins[mirror];
-    for i in 0..W {
-        im[i] = im[i] + (n_re[i] + s_im[i]);
-        re[i] = re[i] + (s_re[i] - n_im[i]);
-    }
+fn folded<T, A: Abreast<T>>(
+    on: A,
+    [n_re, n_im]: Bin<A::Row>,
+    [s_re, s_im]: Bin<A::Row>,
+) -> [Bin<A::Row>; 2] {
+    [[on.add(n_im, s_re), on.sub(n_re, s_im)], [on.sub(s_re, n_im), on.add(n_re, s_im)]]
 }

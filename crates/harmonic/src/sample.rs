@@ -1,5 +1,6 @@
 //! The two data types, f64 and f32, and their register kernels.
 
+use crate::abreast::{Abreast, Registers};
 use crate::legendre::{Adjoint, Forward};
 use crate::recurrence::RINGS;
 use crate::ring::{RingAdjoint, RingSynthesis};
@@ -27,6 +28,8 @@ pub struct Panel<'a, T> {
     pub(crate) spin: bool,
     pub(crate) parity: usize,
     pub(crate) lanes: usize,
+    /// Whether sums begin with it, whatever they hold.
+    pub(crate) fresh: bool,
 }
 
 impl<T> Panel<'_, T> {
@@ -67,6 +70,12 @@ pub trait Kernels: SharedKernels + Copy + Send + Sync + 'static {
         coef: &mut [Self],
         twin: &mut [Self],
     );
+
+    /// Signals in registers.
+    type Registers<S: Simd>: Abreast<Self>;
+
+    /// For signals in registers.
+    fn registers<S: Simd>(simd: S) -> Self::Registers<S>;
 
     /// Runs a stage with the best instructions; compiled in this crate, not in users'.
     fn forward(arch: Arch, stage: Forward<'_, Self>);
@@ -127,8 +136,10 @@ macro_rules! kernels {
                 for class in 0..2 {
                     let sums = &mut sums[class * RINGS * width..][..RINGS * width];
                     let mut registers = [[simd.$splat(0.0); NV]; RINGS];
-                    for (register, sum) in registers.iter_mut().zip(sums.chunks_exact(width)) {
-                        register.copy_from_slice(&sum[at..][..NV]);
+                    if !panel.fresh {
+                        for (register, sum) in registers.iter_mut().zip(sums.chunks_exact(width)) {
+                            register.copy_from_slice(&sum[at..][..NV]);
+                        }
                     }
                     let same = class ^ panel.parity;
                     gather(simd, panel, same, 0, coef, at, &mut registers);
@@ -264,6 +275,13 @@ macro_rules! kernels {
 
             impl Kernels for $type {
                 const PAD: usize = $pad;
+
+                type Registers<S: Simd> = Registers<S>;
+
+                #[inline(always)]
+                fn registers<S: Simd>(simd: S) -> Registers<S> {
+                    Registers(simd)
+                }
 
                 #[inline(always)]
                 fn narrow(value: f64) -> Self {

@@ -8,7 +8,7 @@ use crate::Modes;
 use crate::aligned::Aligned;
 use crate::climb::{Belt, Climb, State, UNIT, WIDE, Wide};
 use crate::legendre::{Lanes, order_limit};
-use crate::order::{Degrees, Order, sequence_len};
+use crate::order::{BEFORE, Degrees, Order, sequence_len};
 use crate::sample::Sample;
 use pulp::Simd;
 use std::ops::Range;
@@ -76,10 +76,10 @@ impl<T: Sample> SharedBuffer<T> {
         let blocks = shared.blocks.len();
         Self {
             order: Order::default(),
-            lambda: Aligned::zeros((top + 4) * lanes.padded),
+            lambda: Aligned::zeros(if shared.spin == 2 { (BEFORE + top + 1) * kept } else { 0 }),
             folded: Aligned::zeros(len * 2 * kept),
             vectors: Aligned::zeros(vectors),
-            panel: Aligned::zeros(CHUNK * WIDE),
+            panel: Aligned::zeros(2 * CHUNK * WIDE),
             sums: Aligned::zeros(2 * WIDE * kept * blocks),
             climbs: Vec::with_capacity(blocks),
         }
@@ -114,7 +114,7 @@ impl<T: Sample> Shared<T> {
             start
         });
         let (blocks, starts) = (blocks.collect(), starts.collect());
-        let degrees = Degrees::new(spin, modes.lmax());
+        let degrees = Degrees::new(spin, modes.lmax(), modes.mmax());
         Self { modes, spin, degrees, starts, blocks, columns: None }
     }
 
@@ -200,8 +200,8 @@ impl<T: Sample> Shared<T> {
 
     /// Modes of order `m` of the ring pairs from coefficient rows of degrees m..
     ///
-    /// `coef` and `twin` have `lanes.padded` numbers a row; two rows of `coef` beyond
-    /// lmax are zero. `rows` is `[pair][north, south][component][re, im][map]`.
+    /// `coef` has rows of `lanes.row` numbers for spin 0; for spin 2 `coef` and `twin` have
+    /// rows of `lanes.padded`, between [`BEFORE`] and [`AFTER`](crate::order::AFTER) of zeros. `rows` is `[pair][north, south][component][re, im][map]`.
     #[inline(always)]
     pub(crate) fn forward<S: Simd>(
         &self,
@@ -214,13 +214,13 @@ impl<T: Sample> Shared<T> {
         let SharedBuffer { order: own, lambda, folded, panel, sums, .. } = buffer;
         let order = self.order(m, own);
         let kept = lanes.kept::<T>();
-        let lambda = if self.spin == 0 {
-            coef
+        if self.spin == 0 {
+            order.fold(simd, (coef, lanes.row), kept, folded);
         } else {
-            order.spread(coef, twin, lanes.padded, lambda);
-            &lambda[..]
-        };
-        order.fold(lambda, lanes.padded, kept, folded);
+            let lambda = &mut lambda[BEFORE * kept..][..(self.modes.lmax() + 3 - m) * kept];
+            order.spread(simd, (coef, twin), (lanes.padded, kept), lambda);
+            order.fold(simd, (lambda, kept), kept, folded);
+        }
         for (at, block) in self.blocks.iter().enumerate().filter(|(_, block)| m < block.m_end) {
             let sums = &mut sums[..2 * WIDE * kept];
             sums.fill(T::zero());
@@ -239,21 +239,22 @@ impl<T: Sample> Shared<T> {
             if lanes.by_rings::<T>() {
                 block.rows_from_rings(lanes, sums, rows);
             } else {
-                block.rows_from_lanes(lanes, sums, rows);
+                block.rows_from_lanes(simd, lanes, sums, rows);
             }
         }
     }
 
     /// The transpose of [`Shared::forward`]: `pair(i)` gives the modes of ring pair i.
     ///
-    /// Overwrites `coef` for spin 0; adds to `coef` and `twin` for spin 2.
+    /// Overwrites `coef` for spin 0 with `weight` times the sums; adds to `coef` and
+    /// `twin` for spin 2.
     #[inline(always)]
     pub(crate) fn adjoint<'r, S: Simd>(
         &self,
         simd: S,
         (lanes, m): (Lanes, usize),
         pair: impl Fn(usize) -> &'r [T],
-        (coef, twin): (&mut [T], &mut [T]),
+        (coef, twin, weight): (&mut [T], &mut [T], T),
         buffer: &mut SharedBuffer<T>,
     ) where
         T: 'r,
@@ -267,11 +268,13 @@ impl<T: Sample> Shared<T> {
         climbs.clear();
         climbs.extend((0..self.blocks.len()).map(|at| self.start(m, at)));
         for (at, block) in blocks() {
-            sums[own(at)].fill(T::zero());
+            if by_rings || block.pairs < WIDE {
+                sums[own(at)].fill(T::zero());
+            }
             if by_rings {
                 block.rings_from_rows(lanes, &pair, &mut sums[own(at)]);
             } else {
-                block.lanes_from_rows(lanes, &pair, &mut sums[own(at)]);
+                block.lanes_from_rows(simd, lanes, &pair, &mut sums[own(at)]);
             }
         }
         // Panels outside, blocks inside: what is added to stays in the first cache.
@@ -279,31 +282,63 @@ impl<T: Sample> Shared<T> {
         for range in panels(order.len(), ADJOINT_CHUNK) {
             let values = range.start * 2 * kept..range.end * 2 * kept;
             let folded = &mut folded[values];
-            vectors.fill(T::zero());
+            if by_rings {
+                vectors.fill(T::zero());
+                let mut some = blocks().map(|(at, _)| at);
+                while let Some(at) = some.next() {
+                    let places = (at, some.next());
+                    let panels = (order, m, range.clone(), 2 * kept);
+                    self.two_blocks(simd, panels, places, climbs, panel, (vectors, sums));
+                }
+                T::line_sums(simd, vectors, folded);
+                continue;
+            }
             for (at, _) in blocks() {
                 let table = self.panel(order, (m, at), range.clone(), &mut climbs[at], panel);
                 let skipped = (range.len() - table.len() / WIDE) * 2 * kept;
-                let sums = &sums[own(at)];
-                if by_rings {
-                    let vectors = &mut vectors[skipped * T::PAD..folded.len() * T::PAD];
-                    T::rings_adjoint(simd, table, vectors, 2 * kept, sums);
-                } else {
-                    T::lanes_adjoint(simd, table, &mut folded[skipped..], kept, sums);
-                }
-            }
-            if by_rings {
-                for (sum, line) in folded.iter_mut().zip(vectors.chunks_exact(T::PAD)) {
-                    *sum = tree(line);
-                }
+                T::lanes_adjoint(simd, table, &mut folded[skipped..], kept, &sums[own(at)]);
             }
         }
-        let rows = (self.modes.lmax() + self.spin + 1 - m) * lanes.padded;
+        let folded = (&folded[..], weight);
         if self.spin == 0 {
-            order.unfold(folded, lanes.padded, kept, &mut coef[..rows]);
+            order.unfold(simd, folded, kept, (coef, lanes.row));
         } else {
-            order.unfold(folded, lanes.padded, kept, &mut lambda[..rows]);
-            order.gather(lambda, lanes.padded, coef, twin);
+            let rows = (BEFORE + self.modes.lmax() + 3 - m) * kept;
+            order.unfold(simd, folded, kept, (&mut lambda[BEFORE * kept..rows], kept));
+            order.gather(simd, &lambda[..rows], (lanes.padded, kept), (coef, twin));
         }
+    }
+
+    /// Rings as lanes: what one panel of two blocks adds, while `vectors` is in registers
+    /// for both.
+    #[inline(always)]
+    fn two_blocks<S: Simd>(
+        &self,
+        simd: S,
+        (order, m, range, rows): (&Order<T>, usize, Range<usize>, usize),
+        (first, second): (usize, Option<usize>),
+        climbs: &mut [Climb],
+        room: &mut [T],
+        (vectors, sums): (&mut [T], &[T]),
+    ) {
+        let own = |at: usize| &sums[at * WIDE * rows..][..WIDE * rows];
+        let vectors = &mut vectors[..range.len() * rows * T::PAD];
+        let (room, other) = room.split_at_mut(CHUNK * WIDE);
+        let table = self.panel(order, (m, first), range.clone(), &mut climbs[first], room);
+        let Some(second) = second else {
+            let skipped = (range.len() - table.len() / WIDE) * rows * T::PAD;
+            T::rings_adjoint(simd, [table], &mut vectors[skipped..], rows, [own(first)]);
+            return;
+        };
+        let next = self.panel(order, (m, second), range.clone(), &mut climbs[second], other);
+        // Rows end together; what one has more of comes first.
+        let both = table.len().min(next.len());
+        let (longer, place) = if table.len() > both { (table, first) } else { (next, second) };
+        let (alone, at) = (longer.len() - both, range.len() - longer.len() / WIDE);
+        let (one, two) = vectors[at * rows * T::PAD..].split_at_mut(alone / WIDE * rows * T::PAD);
+        T::rings_adjoint(simd, [&longer[..alone]], one, rows, [own(place)]);
+        let tables = [&table[table.len() - both..], &next[next.len() - both..]];
+        T::rings_adjoint(simd, tables, two, rows, [own(first), own(second)]);
     }
 
     /// What is stored of an order, or `own` filled.
@@ -322,24 +357,25 @@ impl<T: Sample> Shared<T> {
 impl<T: Sample> Block<T> {
     /// From sums `[class][ring][lane]`.
     #[inline(always)]
-    fn rows_from_lanes(&self, lanes: Lanes, sums: &[T], rows: &mut [T]) {
+    fn rows_from_lanes<S: Simd>(&self, simd: S, lanes: Lanes, sums: &[T], rows: &mut [T]) {
         let (even, odd) = sums.split_at(WIDE * lanes.padded);
         let sums = even.chunks_exact(lanes.padded).zip(odd.chunks_exact(lanes.padded));
         for (i, (pair, (even, odd))) in rows.chunks_exact_mut(lanes.pair()).zip(sums).enumerate() {
             let (p, m) = (self.factors[0][i], self.factors[1][i]);
             let (north, south) = pair.split_at_mut(lanes.row);
-            let sides = north.iter_mut().zip(south);
-            for ((north, south), (&even, &odd)) in sides.zip(even.iter().zip(odd)) {
-                let odd = m * odd;
-                (*north, *south) = (p.fused(even, odd), p.fused(even, -odd));
-            }
+            T::mix(simd, [north, south], [even, odd], [[p, m], [p, -m]]);
         }
     }
 
     /// The transpose of [`Block::rows_from_lanes`].
     #[inline(always)]
-    fn lanes_from_rows<'r>(&self, lanes: Lanes, pair: &impl Fn(usize) -> &'r [T], sums: &mut [T])
-    where
+    fn lanes_from_rows<'r, S: Simd>(
+        &self,
+        simd: S,
+        lanes: Lanes,
+        pair: &impl Fn(usize) -> &'r [T],
+        sums: &mut [T],
+    ) where
         T: 'r,
     {
         let (even, odd) = sums.split_at_mut(WIDE * lanes.padded);
@@ -347,10 +383,8 @@ impl<T: Sample> Block<T> {
         for (i, (even, odd)) in sums.take(self.pairs).enumerate() {
             let (p, m) = (self.factors[0][i], self.factors[1][i]);
             let (north, south) = pair(self.first + i).split_at(lanes.row);
-            let sides = north.iter().zip(south);
-            for ((even, odd), (&north, &south)) in even.iter_mut().zip(odd).zip(sides) {
-                (*even, *odd) = (p * (north + south), m * (north - south));
-            }
+            let sums = [&mut even[..lanes.row], &mut odd[..lanes.row]];
+            T::mix(simd, sums, [north, south], [[p, p], [m, -m]]);
         }
     }
 
@@ -399,22 +433,10 @@ fn panels(len: usize, chunk: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(chunk).map(move |at| at..len.min(at + chunk))
 }
 
-/// Sum of 8 or 16 numbers, by halves.
-#[inline(always)]
-fn tree<T: Sample>(line: &[T]) -> T {
-    let mut sums = [T::zero(); 8];
-    sums.copy_from_slice(&line[..8]);
-    if let Some(rest) = line.get(8..16) {
-        for i in 0..8 {
-            sums[i] = sums[i] + rest[i];
-        }
-    }
-    ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pulp::Scalar;
 
     /// Σ_m |ₛY_ℓm(θ)|² = (2ℓ+1)/4π at the largest size planned, where these sums serve.
     #[test]
@@ -433,17 +455,18 @@ mod tests {
             for m in 0..=lmax {
                 order.fill(m, &shared.degrees);
                 // E of the last degree alone, and its twin −iE.
-                let (mut coef, mut twin) = (vec![0.0; (lmax + 3) * 2], vec![0.0; (lmax + 3) * 2]);
-                let last = 2 * (lmax - if spin == 2 { m.max(2) } else { m });
+                let (mut coef, mut twin) = (vec![0.0; (lmax + 7) * 2], vec![0.0; (lmax + 7) * 2]);
+                let last = 2 * (lmax - m + if spin == 2 { BEFORE } else { 0 });
                 (coef[last], twin[last + 1]) = (1.0, -1.0);
-                let mut lambda = vec![0.0; (lmax + 6) * 2];
+                let mut lambda = vec![0.0; (lmax + spin + 1 - m) * 2];
                 let mut folded = vec![0.0; order.len() * 4];
                 if spin == 2 {
-                    order.spread(&coef, &twin, 2, &mut lambda);
+                    order.spread(Scalar::new(), (&coef, &twin), (2, 2), &mut lambda);
                 } else {
-                    lambda[..coef.len()].copy_from_slice(&coef);
+                    let len = lambda.len();
+                    lambda.copy_from_slice(&coef[..len]);
                 }
-                order.fold(&lambda, 2, 2, &mut folded);
+                order.fold(Scalar::new(), (&lambda, 2), 2, &mut folded);
                 let (mut climb, mut values) = (shared.start(m, 0), [[0.0; 2]; WIDE]);
                 for range in panels(order.len(), CHUNK) {
                     let end = range.end;
