@@ -172,7 +172,8 @@ impl Emulator {
         Ok(Program::compile_cut(self.graph(id)?, cut, &self.par)?)
     }
 
-    /// The same on a GPU, in its precision, for several batches side by side.
+    /// The same on a GPU, in its precision, for several batches side by side, with the
+    /// scratch that the device has room for ([`GpuProgram::room`]).
     ///
     /// # Errors
     /// As [`Emulator::program`]; [`EmulatorError::Gpu`] if it does not fit.
@@ -185,12 +186,46 @@ impl Emulator {
         ids: &[BatchId],
         device: &Arc<skyscat_gpu::Device>,
     ) -> Result<GpuProgram, EmulatorError> {
-        let graphs = ids.iter().map(|&id| self.graph(id)).collect::<Result<Vec<_>, _>>()?;
-        let (batch, device) = (self.config.batch, device.clone());
-        Ok(GpuProgram::compile_groups(&graphs, batch, device)?)
+        let room = self.room_on_gpu((self.config.batch, ids.len()), device)?;
+        self.gpu_program_within(ids, room, device)
     }
 
-    /// What batches of `maps` maps take on a GPU, `groups` of them side by side.
+    /// The same, with `room` bytes for each piece of scratch though operators could do
+    /// with fewer.
+    ///
+    /// # Errors
+    /// As [`Emulator::gpu_program`].
+    ///
+    /// # Panics
+    /// If there is no batch.
+    #[cfg(feature = "gpu")]
+    pub fn gpu_program_within(
+        &self,
+        ids: &[BatchId],
+        room: u64,
+        device: &Arc<skyscat_gpu::Device>,
+    ) -> Result<GpuProgram, EmulatorError> {
+        let graphs = ids.iter().map(|&id| self.graph(id)).collect::<Result<Vec<_>, _>>()?;
+        let (batch, device) = (self.config.batch, device.clone());
+        Ok(GpuProgram::compile_groups(&graphs, batch, room, device)?)
+    }
+
+    /// The room that [`Emulator::gpu_program`] takes for batches of `maps` maps on a GPU,
+    /// `groups` of them side by side.
+    ///
+    /// # Errors
+    /// As [`Emulator::gpu_program`].
+    #[cfg(feature = "gpu")]
+    pub fn room_on_gpu(
+        &self,
+        (maps, groups): (usize, usize),
+        device: &skyscat_gpu::Device,
+    ) -> Result<u64, EmulatorError> {
+        let (graph, pairs) = (self.any_graph()?, self.config.lbfgs.memory);
+        Ok(GpuProgram::room(&graph, (maps, groups), pairs, device)?)
+    }
+
+    /// What these take, with that room or another.
     ///
     /// # Errors
     /// As [`Emulator::gpu_program`].
@@ -198,11 +233,18 @@ impl Emulator {
     pub fn plan_on_gpu(
         &self,
         (maps, groups): (usize, usize),
+        room: u64,
         device: &skyscat_gpu::Device,
     ) -> Result<GpuPlan, EmulatorError> {
+        let (graph, pairs) = (self.any_graph()?, self.config.lbfgs.memory);
+        Ok(GpuProgram::plan(&graph, (maps, groups), (pairs, room), device)?)
+    }
+
+    /// The graph of a batch, all of which are of one size.
+    #[cfg(feature = "gpu")]
+    fn any_graph(&self) -> Result<Arc<Graph>, EmulatorError> {
         let target = (self.target() == TargetMode::Single).then_some(0);
-        let graph = self.graph(BatchId { target, number: 0 })?;
-        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory, device)?)
+        self.graph(BatchId { target, number: 0 })
     }
 
     /// Statistics and loss of a batch.
