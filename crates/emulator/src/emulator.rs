@@ -190,8 +190,7 @@ impl Emulator {
         self.gpu_program_within(ids, room, device)
     }
 
-    /// The same, with `room` bytes for each piece of scratch though operators could do
-    /// with fewer.
+    /// The same, with this room for each piece of scratch.
     ///
     /// # Errors
     /// As [`Emulator::gpu_program`].
@@ -210,8 +209,7 @@ impl Emulator {
         Ok(GpuProgram::compile_groups(&graphs, batch, room, device)?)
     }
 
-    /// The room that [`Emulator::gpu_program`] takes for batches of `maps` maps on a GPU,
-    /// `groups` of them side by side.
+    /// The room that a GPU has for `groups` batches of `maps` maps side by side.
     ///
     /// # Errors
     /// As [`Emulator::gpu_program`].
@@ -221,8 +219,7 @@ impl Emulator {
         (maps, groups): (usize, usize),
         device: &skyscat_gpu::Device,
     ) -> Result<u64, EmulatorError> {
-        let (graph, pairs) = (self.any_graph()?, self.config.lbfgs.memory);
-        Ok(GpuProgram::room(&graph, (maps, groups), pairs, device)?)
+        Ok(GpuProgram::room(&self.any_graph()?, (maps, groups), self.config.lbfgs.memory, device)?)
     }
 
     /// What these take, with that room or another.
@@ -236,8 +233,8 @@ impl Emulator {
         room: u64,
         device: &skyscat_gpu::Device,
     ) -> Result<GpuPlan, EmulatorError> {
-        let (graph, pairs) = (self.any_graph()?, self.config.lbfgs.memory);
-        Ok(GpuProgram::plan(&graph, (maps, groups), (pairs, room), device)?)
+        let pairs = self.config.lbfgs.memory;
+        Ok(GpuProgram::plan(&self.any_graph()?, (maps, groups), (pairs, room), device)?)
     }
 
     /// The graph of a batch, all of which are of one size.

@@ -72,7 +72,8 @@ impl GpuPlan {
 impl GpuProgram {
     /// Bytes that a piece of scratch may have where operators could do with fewer: all
     /// that they can use if the device has twice the memory of the whole, else little.
-    /// With more they wait for each other less, and compute the same bits.
+    /// With more they wait for each other less, and compute the same bits. In software
+    /// nothing waits, and memory is the host's: little.
     ///
     /// # Errors
     /// As [`GpuProgram::plan`]; [`GpuError::Device`] if the device fails.
@@ -82,6 +83,9 @@ impl GpuProgram {
         pairs: usize,
         device: &Device,
     ) -> Result<u64, GpuError> {
+        if !device.adapter().kind.is_hardware() {
+            return Ok(GpuPlan::LITTLE_ROOM);
+        }
         let plan = Self::plan(graph, sizes, (pairs, u64::MAX), device)?;
         let buffers = std::iter::repeat_n(&plan, PLENTY).flat_map(GpuPlan::buffers);
         match device.fits(buffers) {
