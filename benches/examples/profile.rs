@@ -4,7 +4,8 @@
 //! `cargo run --release -p skyscat-benches --features gpu --example profile -- 16 8 gpu`
 //!
 //! Arguments: Nside, maps of the batch, device, and how many evaluations are timed (5);
-//! with one, operators and ceilings are left out.
+//! with one, operators and ceilings are left out; with none, one evaluation of each path
+//! is compared, which is all that a large sky has time for.
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use ndarray::Array3;
@@ -143,20 +144,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let x: Vec<f32> =
         maps.view().permuted_axes([1, 2, 0]).iter().map(|&x: &f64| x as f32).collect();
 
-    let (value, exact, double) = on_cpu(&mut emulator.program::<f64>(id)?, times, &x);
+    println!("Nside {}, {batch} maps", nside.get());
+    let timed = times.max(1);
+    let (value, exact, double) = on_cpu(&mut emulator.program::<f64>(id)?, timed, &x);
     let mut cpu = emulator.program::<f32>(id)?;
-    let (_, _, single) = on_cpu(&mut cpu, times, &x);
+    let (_, _, single) = on_cpu(&mut cpu, timed, &x);
     let floor = cpu.floor();
     drop(cpu);
-    println!("Nside {}, {batch} maps", nside.get());
     println!("the CPU in f64: {double}; in f32: {single}");
     println!("at least {:.4} Gflop and {:.4} GB", 1e-9 * floor.flops, 1e-9 * floor.bytes);
 
     let device = Arc::new(Device::open(&choice)?);
     let mut gpu = emulator.gpu_program(&[id], &device)?;
     let (mut gradient, mut found) = (vec![0.0; x.len()], 0.0);
-    gpu.value_and_gradient(&x, &mut gradient)?;
-    let on_gpu = spent(times, || found = gpu.value_and_gradient(&x, &mut gradient).unwrap());
+    if times > 0 {
+        gpu.value_and_gradient(&x, &mut gradient)?;
+    }
+    let on_gpu = spent(timed, || found = gpu.value_and_gradient(&x, &mut gradient).unwrap());
     let largest = |list: &mut dyn Iterator<Item = f64>| list.fold(0.0f64, |m, x| m.max(x.abs()));
     let off = largest(&mut gradient.iter().zip(&exact).map(|(a, b)| f64::from(*a) - b));
     let (loss, off) = ((found / value - 1.0).abs(), off / largest(&mut exact.iter().copied()));

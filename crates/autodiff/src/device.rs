@@ -34,8 +34,8 @@ pub struct DeviceCall<'a> {
     pub lanes: usize,
     /// Whether numbers are f64.
     pub double: bool,
-    /// Numbers that each piece of scratch has whatever this operator asks for: as long as
-    /// others need them, they cost nothing.
+    /// Numbers that each piece of scratch may have though this operator could do with
+    /// fewer: others need them anyway, or the device has room for them.
     pub scratch: &'a [usize],
 }
 

@@ -3,11 +3,11 @@
 use crate::batch::{Batch, Precision, Progress, Settings, Start, descend};
 use crate::graph::{BlockStats, Parts, StatGraph, Transforms, channel_std, variables};
 use crate::saved::SavedDescent;
-use crate::{BatchId, BatchPlan, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
+use crate::{BatchId, Config, EmulatorError, Init, Schedule, Standardiser, TargetMode};
 use ndarray::{Array3, ArrayView3, Axis, concatenate};
-use skyscat_autodiff::{Cut, Graph, Objective, Part, Pieces, Program, Purpose, Ranks, Vector};
 #[cfg(feature = "gpu")]
-use skyscat_autodiff::{GpuPlan, GpuProgram};
+use skyscat_autodiff::GpuProgram;
+use skyscat_autodiff::{Cut, Graph, Objective, Part, Pieces, Program, Purpose, Ranks, Vector};
 use skyscat_healpix::{MapSet, Nside, Ordering};
 use skyscat_num::{Par, Seed};
 use skyscat_scattering::{CoefficientTable, Kind, Orientation, Scattering, Selection};
@@ -33,7 +33,7 @@ pub type BatchRun = (BatchId, Option<SavedDescent>, Arc<dyn Progress>);
 pub struct Emulator {
     config: Config,
     seed: Seed,
-    par: Par,
+    pub(crate) par: Par,
     channels: Vec<String>,
     selection: Selection,
     scattering: Scattering,
@@ -181,7 +181,8 @@ impl Emulator {
         Ok(Program::compile_pieces(self.graph(id)?, maps, Purpose::Gradient, &self.par)?)
     }
 
-    /// The same on a GPU, in its precision, for several batches side by side.
+    /// The same on a GPU, in its precision, for several batches side by side, with the
+    /// scratch that the device has room for ([`GpuProgram::room`]).
     ///
     /// # Errors
     /// As [`Emulator::program`]; [`EmulatorError::Gpu`] if it does not fit.
@@ -194,69 +195,37 @@ impl Emulator {
         ids: &[BatchId],
         device: &Arc<skyscat_gpu::Device>,
     ) -> Result<GpuProgram, EmulatorError> {
-        let graphs = ids.iter().map(|&id| self.graph(id)).collect::<Result<Vec<_>, _>>()?;
-        let (batch, device) = (self.config.batch, device.clone());
-        Ok(GpuProgram::compile_groups(&graphs, batch, device)?)
+        let room = self.room_on_gpu((self.config.batch, ids.len()), device)?;
+        self.gpu_program_within(ids, room, device)
     }
 
-    /// What batches of `maps` maps take on a GPU, `groups` of them side by side.
+    /// The same, with this room for each piece of scratch.
     ///
     /// # Errors
     /// As [`Emulator::gpu_program`].
+    ///
+    /// # Panics
+    /// If there is no batch.
     #[cfg(feature = "gpu")]
-    pub fn plan_on_gpu(
+    pub fn gpu_program_within(
         &self,
-        (maps, groups): (usize, usize),
-        device: &skyscat_gpu::Device,
-    ) -> Result<GpuPlan, EmulatorError> {
-        let target = (self.target() == TargetMode::Single).then_some(0);
-        let graph = self.graph(BatchId { target, number: 0 })?;
-        Ok(GpuProgram::plan(&graph, (maps, groups), self.config.lbfgs.memory, device)?)
+        ids: &[BatchId],
+        room: u64,
+        device: &Arc<skyscat_gpu::Device>,
+    ) -> Result<GpuProgram, EmulatorError> {
+        let graphs = ids.iter().map(|&id| self.graph(id)).collect::<Result<Vec<_>, _>>()?;
+        let (batch, device) = (self.config.batch, device.clone());
+        Ok(GpuProgram::compile_groups(&graphs, batch, room, device)?)
     }
 
     /// Statistics and loss of a batch.
-    fn graph(&self, id: BatchId) -> Result<Arc<Graph>, EmulatorError> {
+    pub(crate) fn graph(&self, id: BatchId) -> Result<Arc<Graph>, EmulatorError> {
         let mut stat = StatGraph::build(&self.parts())?;
         for (block, stats) in stat.blocks.iter().zip(&self.stats) {
             stats.add_terms(&mut stat.graph, block, &self.config.loss, id.target)?;
         }
         stat.graph.clear_outputs();
         Ok(Arc::new(stat.graph))
-    }
-
-    /// What a batch takes in precision `T`.
-    ///
-    /// # Errors
-    /// As [`Emulator::program`].
-    pub fn plan<T: Precision>(&self) -> Result<BatchPlan, EmulatorError> {
-        self.plan_at_once::<T>(self.config.at_once)
-    }
-
-    /// The same if so many maps had their fields in memory at a time.
-    ///
-    /// # Errors
-    /// As [`Emulator::program`].
-    pub fn plan_at_once<T: Precision>(
-        &self,
-        at_once: Option<usize>,
-    ) -> Result<BatchPlan, EmulatorError> {
-        let target = (self.target() == TargetMode::Single).then_some(0);
-        let batch = self.config.batch;
-        let maps = Pieces::whole(batch).at_once(at_once.unwrap_or(batch));
-        let graph = self.graph(BatchId { target, number: 0 })?;
-        let (program, floor) = Program::<T>::measure(&graph, &maps, Purpose::Gradient, &self.par)?;
-        let variables = self.channels.len() * self.nside().npix() * batch;
-        let vector = variables * std::mem::size_of::<T>();
-        Ok(BatchPlan {
-            program,
-            floor,
-            // Pairs of differences; x, gradient, direction and their trials.
-            descent_bytes: (2 * self.config.lbfgs.memory + 5) * vector,
-            // Both loops of the direction read every pair twice.
-            descent_traffic: (4.0 * self.config.lbfgs.memory as f64 + 10.0) * vector as f64,
-            variables,
-            real_bytes: std::mem::size_of::<T>(),
-        })
     }
 
     /// Where a batch starts: standardised variables.

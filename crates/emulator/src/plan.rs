@@ -1,7 +1,12 @@
 //! What a batch takes before it runs: memory, least work, and a prediction.
 
-use skyscat_autodiff::{Floor, MemoryPlan};
+use crate::batch::Precision;
+use crate::{BatchId, Emulator, EmulatorError, TargetMode};
+use skyscat_autodiff::{Floor, Graph, MemoryPlan, Pieces, Program, Purpose};
+#[cfg(feature = "gpu")]
+use skyscat_autodiff::{GpuPlan, GpuProgram};
 use skyscat_num::Ceilings;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many times the arithmetic floor the kernels take in f64 and in f32: loads, stores,
@@ -55,5 +60,80 @@ impl BatchPlan {
         let evaluation = arithmetic.mul_f64(gap) + memory.mul_f64(WAITED_FOR);
         let descent = Duration::from_secs_f64(self.descent_traffic / ceilings.bytes);
         evaluation.mul_f64(EVALUATIONS) + descent
+    }
+}
+
+impl Emulator {
+    /// What a batch takes in precision `T`.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`].
+    pub fn plan<T: Precision>(&self) -> Result<BatchPlan, EmulatorError> {
+        self.plan_at_once::<T>(self.config().at_once)
+    }
+
+    /// The same if so many maps had their fields in memory at a time.
+    ///
+    /// # Errors
+    /// As [`Emulator::program`].
+    pub fn plan_at_once<T: Precision>(
+        &self,
+        at_once: Option<usize>,
+    ) -> Result<BatchPlan, EmulatorError> {
+        let batch = self.config().batch;
+        let maps = Pieces::whole(batch).at_once(at_once.unwrap_or(batch));
+        let graph = self.any_graph()?;
+        let (program, floor) = Program::<T>::measure(&graph, &maps, Purpose::Gradient, &self.par)?;
+        let variables = self.channels().len() * self.nside().npix() * batch;
+        let vector = variables * std::mem::size_of::<T>();
+        Ok(BatchPlan {
+            program,
+            floor,
+            // Pairs of differences; x, gradient, direction and their trials.
+            descent_bytes: (2 * self.config().lbfgs.memory + 5) * vector,
+            // Both loops of the direction read every pair twice.
+            descent_traffic: (4.0 * self.config().lbfgs.memory as f64 + 10.0) * vector as f64,
+            variables,
+            real_bytes: std::mem::size_of::<T>(),
+        })
+    }
+
+    /// The room that a GPU has for `groups` batches of `maps` maps side by side.
+    ///
+    /// # Errors
+    /// As [`Emulator::gpu_program`].
+    #[cfg(feature = "gpu")]
+    pub fn room_on_gpu(
+        &self,
+        (maps, groups): (usize, usize),
+        device: &skyscat_gpu::Device,
+    ) -> Result<u64, EmulatorError> {
+        Ok(GpuProgram::room(
+            &self.any_graph()?,
+            (maps, groups),
+            self.config().lbfgs.memory,
+            device,
+        )?)
+    }
+
+    /// What these take, with that room or another.
+    ///
+    /// # Errors
+    /// As [`Emulator::gpu_program`].
+    #[cfg(feature = "gpu")]
+    pub fn plan_on_gpu(
+        &self,
+        (maps, groups): (usize, usize),
+        room: u64,
+        device: &skyscat_gpu::Device,
+    ) -> Result<GpuPlan, EmulatorError> {
+        let pairs = self.config().lbfgs.memory;
+        Ok(GpuProgram::plan(&self.any_graph()?, (maps, groups), (pairs, room), device)?)
+    }
+
+    /// The graph of a batch, all of which are of one size.
+    fn any_graph(&self) -> Result<Arc<Graph>, EmulatorError> {
+        let target = (self.target() == TargetMode::Single).then_some(0);
+        self.graph(BatchId { target, number: 0 })
     }
 }

@@ -132,7 +132,7 @@ fn a_batch_that_fails_beside_others_leaves_them_the_bits_that_they_have_alone() 
     // The second comes upon the end of the range.
     let targets = [160.0, 200.0, 155.0].map(|x: f64| x * x);
     let graphs = targets.map(steep);
-    let program = GpuProgram::compile_groups(&graphs, 1, device.clone()).unwrap();
+    let program = GpuProgram::compile_groups(&graphs, 1, 0, device.clone()).unwrap();
     let together: Vec<_> = std::thread::scope(|scope| {
         let seats = program.seats().into_iter();
         let threads: Vec<_> = seats.map(|seat| scope.spawn(|| descend_from(seat))).collect();

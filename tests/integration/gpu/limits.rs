@@ -2,9 +2,9 @@
 
 use super::cases::normals;
 use super::device;
-use super::loss::{emulator, start};
+use super::loss::{ID, emulator, start};
 use skyscat_autodiff::{
-    Affine, GpuError, GpuProgram, Graph, Lbfgs, LbfgsConfig, Purpose, Seat, Shape, Vector,
+    Affine, GpuError, GpuPlan, GpuProgram, Graph, Lbfgs, LbfgsConfig, Purpose, Seat, Shape, Vector,
 };
 use skyscat_emulator::loss::{MatchMean, MatchVariance};
 use skyscat_emulator::{BatchId, Progress, Silent};
@@ -108,7 +108,7 @@ fn powers(target: f64) -> Arc<Graph> {
 /// Where two descents side by side end after a few steps, and their losses.
 fn descents(device: &Arc<Device>, maps: usize, nudge: f32) -> Vec<(Vec<f64>, f64)> {
     let graphs = [powers(1.0), powers(3.0)];
-    let program = GpuProgram::compile_groups(&graphs, maps, device.clone()).unwrap();
+    let program = GpuProgram::compile_groups(&graphs, maps, 0, device.clone()).unwrap();
     let mut x: Vec<f32> = normals("powers", ROWS * maps).iter().map(|&x| x as f32).collect();
     x[ROWS * maps - 1] += nudge;
     let config = LbfgsConfig { memory: 3, ..LbfgsConfig::campeti2025() };
@@ -132,7 +132,8 @@ fn vectors_larger_than_a_kernel_may_see_keep_their_bits() {
     let most = 4 * 4 * ROWS as u64;
     let Some(narrow) = small("pieces", most) else { return };
     let whole = device("pieces").unwrap();
-    let program = GpuProgram::compile_groups(&[powers(1.0), powers(3.0)], 10, narrow.clone());
+    let graphs = [powers(1.0), powers(3.0)];
+    let program = GpuProgram::compile_groups(&graphs, 10, u64::MAX, narrow.clone());
     assert_eq!(program.unwrap().parts(), 6);
     let expected = descents(&whole, 10, 0.0);
     assert_eq!(descents(&narrow, 10, 0.0), expected);
@@ -146,14 +147,19 @@ fn vectors_larger_than_a_kernel_may_see_keep_their_bits() {
 fn a_split_emulation_has_the_loss_gradient_and_iterates_of_a_whole_one() {
     let Some(whole) = device("split emulation") else { return };
     let emulator = emulator(8, 10, 4);
-    let plan = emulator.plan_on_gpu((10, 1), &whole).unwrap();
+    let plan = emulator.plan_on_gpu((10, 1), GpuPlan::LITTLE_ROOM, &whole).unwrap();
     let largest = plan.fields.iter().chain(&plan.scratch).max().unwrap();
     // A third of the twelve lanes.
     let narrow = small("split emulation", 4 * *largest as u64 / 3).unwrap();
     let ids = [0, 1].map(|number| BatchId { target: None, number });
+    let together = emulator.gpu_program_within(&ids[..1], 0, &whole).unwrap();
+    let together = together.commands().dispatches;
     let evaluate = |device: &Arc<Device>, parts: usize, nudge: f32| {
         let mut program = emulator.gpu_program(&ids[..1], device).unwrap();
         assert_eq!(program.parts(), parts);
+        // Beside the parts one evaluation of the terms, and statistics there and back.
+        let dispatches = program.commands().dispatches;
+        assert!(dispatches < parts * (together + 40), "{dispatches} dispatches in {parts} parts");
         let mut x = start(&emulator);
         *x.last_mut().unwrap() += nudge;
         let mut gradient = vec![0.0; x.len()];
@@ -163,7 +169,7 @@ fn a_split_emulation_has_the_loss_gradient_and_iterates_of_a_whole_one() {
     let expected = evaluate(&whole, 1, 0.0);
     assert_eq!(evaluate(&narrow, 3, 0.0), expected);
     assert_ne!(evaluate(&narrow, 3, 0.1).0, expected.0, "the last map did not count");
-    let planned = emulator.plan_on_gpu((10, 1), &narrow).unwrap();
+    let planned = emulator.plan_on_gpu((10, 1), u64::MAX, &narrow).unwrap();
     let memory = emulator.gpu_program(&ids[..1], &narrow).unwrap().memory();
     assert_eq!((planned.parts, planned.bytes_of(&planned.fields)), (3, memory.field_bytes as u64));
     // Two batches side by side: each has parts of its own.
@@ -175,6 +181,30 @@ fn a_split_emulation_has_the_loss_gradient_and_iterates_of_a_whole_one() {
     };
     assert_eq!(emulator.gpu_program(&ids, &narrow).unwrap().parts(), 6);
     assert_eq!(run(&narrow), run(&whole));
+}
+
+#[test]
+fn statistics_too_large_to_be_seen_of_all_maps_are_read_channel_by_channel() {
+    const MAPS: usize = 600;
+    let Some(whole) = device("copied statistics") else { return };
+    let emulator = emulator(4, MAPS, 1);
+    // Tables fit; coefficients of all maps in one field do not, those of each kind do.
+    let plan = emulator.plan_on_gpu((MAPS, 1), 0, &whole).unwrap();
+    let most = 32 * *plan.tables.iter().max().unwrap() as u64;
+    let narrow = small("copied statistics", most).unwrap();
+    let x = start(&emulator);
+    let evaluate = |device: &Arc<Device>| {
+        let mut program = emulator.gpu_program_within(&[ID], 0, device).unwrap();
+        let mut gradient = vec![0.0; x.len()];
+        let value = program.value_and_gradient(&x, &mut gradient).unwrap();
+        ((value, gradient), program.parts(), program.commands().dispatches)
+    };
+    let (expected, one, together) = evaluate(&whole);
+    let (found, parts, split) = evaluate(&narrow);
+    assert_eq!(one, 1);
+    assert!(found == expected, "other bits");
+    // Channels of each kind are copied in each part.
+    assert!(split > parts * (together + 40), "{split} dispatches in {parts} parts");
 }
 
 #[test]

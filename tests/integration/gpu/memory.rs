@@ -10,9 +10,13 @@ fn a_plan_has_the_memory_that_the_program_takes() {
     let Some(device) = device("planned memory") else { return };
     let emulator = emulator_of(4, Config { batch: 5, ..Config::campeti2025() });
     let ids: Vec<BatchId> = (0..3).map(|number| BatchId { target: None, number }).collect();
-    let one = emulator.plan_on_gpu((5, 1), &device).unwrap();
+    let planned = |maps, groups| {
+        let room = emulator.room_on_gpu((maps, groups), &device).unwrap();
+        emulator.plan_on_gpu((maps, groups), room, &device).unwrap()
+    };
+    let one = planned(5, 1);
     for groups in 1..=3 {
-        let plan = emulator.plan_on_gpu((5, groups), &device).unwrap();
+        let plan = planned(5, groups);
         let program = emulator.gpu_program(&ids[..groups], &device).unwrap();
         let memory = program.memory();
         assert_eq!(plan.bytes_of(&plan.fields), memory.field_bytes as u64);
@@ -26,7 +30,7 @@ fn a_plan_has_the_memory_that_the_program_takes() {
     }
     // Eight lanes are those of five maps; nine take more.
     let fields = |maps| {
-        let plan = emulator.plan_on_gpu((maps, 1), &device).unwrap();
+        let plan = planned(maps, 1);
         plan.bytes_of(&plan.fields)
     };
     assert_eq!(fields(5), fields(8));

@@ -284,7 +284,7 @@ fn groups_have_the_bits_that_they_have_alone() {
         .flat_map(|i| statistics().into_iter().map(move |x| x + 0.1 * f64::from(i)))
         .collect();
     let x: Vec<f32> = x.into_iter().map(|x| x as f32).collect();
-    let mut together = GpuProgram::compile_groups(&graphs, MAPS, device.clone()).unwrap();
+    let mut together = GpuProgram::compile_groups(&graphs, MAPS, 0, device.clone()).unwrap();
     let mut gradient = vec![0.0; x.len()];
     let sum = together.value_and_gradient(&x, &mut gradient).unwrap();
     let mut values = Vec::new();

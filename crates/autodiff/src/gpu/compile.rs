@@ -20,9 +20,6 @@ pub(super) const UNIFORM_STRIDE: usize = 64;
 /// Bindings that a kernel has at most beside its uniform.
 const UNUSED: usize = 8;
 
-/// Numbers that a piece of scratch may have though no operator needs them.
-const LITTLE_SCRATCH: usize = 1 << 17;
-
 /// What an operator does at a step of the plan.
 pub(super) struct Task<'a> {
     step: usize,
@@ -50,8 +47,8 @@ pub(super) struct Marked {
 
 pub(super) fn compile(
     graphs: &[Arc<Graph>],
-    maps: usize,
-    purpose: Purpose,
+    (maps, purpose): (usize, Purpose),
+    room: u64,
     device: Arc<Device>,
 ) -> Result<GpuProgram, GpuError> {
     let graph = graphs.first().expect("a program has a group").clone();
@@ -64,7 +61,7 @@ pub(super) fn compile(
     let same = |other: &Arc<Graph>| format!("{other:?}") == format!("{graph:?}");
     assert!(graphs.iter().skip(1).all(same), "groups differ in more than their terms");
     let (plan, lanes) = fitting((&graph, purpose), (maps, graphs.len()), &device)?;
-    let tasks = tasks((&graph, &plan), lanes.width(), &device)?;
+    let tasks = tasks((&graph, &plan), (lanes.width(), room), &device)?;
     let part = |_| Part::new(&device, (&graph, &plan), lanes.width());
     let parts = (0..lanes.parts).map(part).collect::<Result<Vec<_>, _>>()?;
     let scratch = (scratch_lengths(&tasks).iter().enumerate())
@@ -124,17 +121,18 @@ pub(super) fn scratch_lengths(tasks: &[Task<'_>]) -> Vec<usize> {
 }
 
 /// The work of every operator, in the order of the plan. Each may use as much scratch as
-/// another one needs, or little.
+/// another one needs, or `room` bytes of a piece, if a kernel may see so many.
 pub(super) fn tasks<'a>(
     (graph, plan): (&'a Graph, &Plan),
-    lanes: usize,
+    (lanes, room): (usize, u64),
     device: &Device,
 ) -> Result<Vec<Task<'a>>, GpuError> {
     let double = device.is_double();
     let least = scratch_lengths(&tasks_within((graph, plan), (lanes, &[]), double)?);
     let limits = device.adapter().allowed;
-    let seen = limits.buffer_bytes.min(limits.binding_bytes) as usize / device.number_bytes();
-    let scratch: Vec<usize> = least.iter().map(|&n| n.max(seen.min(LITTLE_SCRATCH))).collect();
+    let room = room.min(limits.buffer_bytes).min(limits.binding_bytes);
+    let room = room as usize / device.number_bytes();
+    let scratch: Vec<usize> = least.iter().map(|&n| n.max(room)).collect();
     tasks_within((graph, plan), (lanes, &scratch), double)
 }
 

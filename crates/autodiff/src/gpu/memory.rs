@@ -14,6 +14,10 @@ use skyscat_gpu::{Device, DeviceError};
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// How many times the memory of a program with all the scratch that it can use a device
+/// must have: there are other buffers on it, and other programs.
+const PLENTY: usize = 2;
+
 /// Memory on a device, as numbers a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuPlan {
@@ -35,6 +39,10 @@ pub struct GpuPlan {
 }
 
 impl GpuPlan {
+    /// Bytes that a piece of scratch may have though no operator needs them, on any
+    /// device: a program with this room takes the least memory.
+    pub const LITTLE_ROOM: u64 = 1 << 19;
+
     /// All buffers.
     pub fn buffers(&self) -> impl Iterator<Item = usize> {
         let parts = [&self.fields, &self.scratch, &self.tables, &self.terms, &self.descents];
@@ -62,8 +70,34 @@ impl GpuPlan {
 }
 
 impl GpuProgram {
+    /// Bytes that a piece of scratch may have where operators could do with fewer: all
+    /// that they can use if the device has twice the memory of the whole, else little.
+    /// With more they wait for each other less, and compute the same bits. In software
+    /// nothing waits, and memory is the host's: little.
+    ///
+    /// # Errors
+    /// As [`GpuProgram::plan`]; [`GpuError::Device`] if the device fails.
+    pub fn room(
+        graph: &Arc<Graph>,
+        sizes: (usize, usize),
+        pairs: usize,
+        device: &Device,
+    ) -> Result<u64, GpuError> {
+        if !device.adapter().kind.is_hardware() {
+            return Ok(GpuPlan::LITTLE_ROOM);
+        }
+        let plan = Self::plan(graph, sizes, (pairs, u64::MAX), device)?;
+        let buffers = std::iter::repeat_n(&plan, PLENTY).flat_map(GpuPlan::buffers);
+        match device.fits(buffers) {
+            Ok(()) => Ok(u64::MAX),
+            Err(DeviceError::Memory { .. } | DeviceError::Limit { .. }) => Ok(GpuPlan::LITTLE_ROOM),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What `groups` batches of `maps` maps side by side take, each with a descent that
-    /// remembers `pairs` pairs. Nothing is placed on the device.
+    /// remembers `pairs` pairs, where a piece of scratch may have `room` bytes though
+    /// operators could do with fewer. Nothing is placed on the device.
     ///
     /// # Errors
     /// [`GpuError::Operator`] and [`GpuError::Term`] for what has no GPU kernel;
@@ -71,11 +105,11 @@ impl GpuProgram {
     pub fn plan(
         graph: &Arc<Graph>,
         (maps, groups): (usize, usize),
-        pairs: usize,
+        (pairs, room): (usize, u64),
         device: &Device,
     ) -> Result<GpuPlan, GpuError> {
         let (plan, lanes) = fitting((graph, Purpose::Gradient), (maps, groups), device)?;
-        let tasks = tasks((graph, &plan), lanes.width(), device)?;
+        let tasks = tasks((graph, &plan), (lanes.width(), room), device)?;
         let bindings = tasks.iter().flat_map(|t| &t.work.runs).flat_map(|r| &r.bindings);
         let (mut borrowed, mut made) = (HashSet::new(), HashSet::new());
         let mut tables = Vec::new();
@@ -127,17 +161,32 @@ pub(super) fn fitting(
     (maps, groups): (usize, usize),
     device: &Device,
 ) -> Result<(Plan, Lanes), GpuError> {
+    // The terms see statistics of all parts put side by side: where fields of all are too
+    // large for that, the channels that are read of them may not be.
+    let in_place = Plan::new(graph, purpose, Reading::InPlace);
+    match cut((graph, &in_place), (maps, groups), device) {
+        Ok(lanes) => Ok((in_place, lanes)),
+        Err(_) => {
+            let copied = Plan::new(graph, purpose, Reading::Copied);
+            let lanes = cut((graph, &copied), (maps, groups), device)?;
+            Ok((copied, lanes))
+        }
+    }
+}
+
+/// The lanes of so many maps in as few parts as can be.
+fn cut(
+    (graph, plan): (&Graph, &Plan),
+    (maps, groups): (usize, usize),
+    device: &Device,
+) -> Result<Lanes, GpuError> {
     let limits = device.adapter().allowed;
     let allowed = limits.buffer_bytes.min(limits.binding_bytes);
     let together = Lanes::together(maps, groups);
-    let plan = Plan::new(graph, purpose, Reading::InPlace);
-    if largest((graph, &plan), together.all(), device)?.1 <= allowed {
-        return Ok((plan, together));
+    let largest = |lanes| largest((graph, plan), lanes, device);
+    if largest(together.all())?.1 <= allowed {
+        return Ok(together);
     }
-    // The terms see statistics of all parts put side by side: the smaller each is, the
-    // more maps there may be.
-    let plan = Plan::new(graph, purpose, Reading::Copied);
-    let largest = |lanes| largest((graph, &plan), lanes, device);
     // Buffers grow with the lanes: halve what is unknown.
     let (mut fits, mut refused) = (0, together.all() / PADDING);
     while refused - fits > 1 {
@@ -159,7 +208,7 @@ pub(super) fn fitting(
     let cut = |maps: usize| Lanes::cut(maps, groups, fits * PADDING);
     let given = |maps: usize| (device.number_bytes() * reals * cut(maps).all()) as u64;
     if given(maps) <= allowed {
-        return Ok((plan, cut(maps)));
+        return Ok(cut(maps));
     }
     let smaller = (1..maps).rev().find(|&maps| given(maps) <= allowed);
     refuse("a statistic".to_owned(), maps * groups, given(maps), smaller.unwrap_or(0))

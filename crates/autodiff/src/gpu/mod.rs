@@ -65,7 +65,7 @@ pub struct GpuProgram {
 }
 
 impl GpuProgram {
-    /// Places the graph's values on a device for `maps` maps.
+    /// Places the graph's values on a device for `maps` maps, with little scratch.
     ///
     /// # Errors
     /// [`GpuError::Graph`] as [`crate::Program::compile`]; [`GpuError::Operator`] and
@@ -79,10 +79,12 @@ impl GpuProgram {
         purpose: Purpose,
         device: Arc<Device>,
     ) -> Result<Self, GpuError> {
-        compile::compile(&[graph], maps, purpose, device)
+        compile::compile(&[graph], (maps, purpose), GpuPlan::LITTLE_ROOM, device)
     }
 
-    /// The same for several batches of `maps` maps, one for each graph.
+    /// The same for several batches of `maps` maps, one for each graph, where a piece of
+    /// scratch may have `room` bytes though operators could do with fewer
+    /// ([`GpuProgram::room`]): they wait for each other less, and compute the same bits.
     ///
     /// # Errors
     /// As [`GpuProgram::compile`].
@@ -92,9 +94,10 @@ impl GpuProgram {
     pub fn compile_groups(
         graphs: &[Arc<Graph>],
         maps: usize,
+        room: u64,
         device: Arc<Device>,
     ) -> Result<Self, GpuError> {
-        compile::compile(graphs, maps, Purpose::Gradient, device)
+        compile::compile(graphs, (maps, Purpose::Gradient), room, device)
     }
 
     fn assemble(

@@ -31,13 +31,14 @@ mod on_gpu {
         Ok(good)
     }
 
-    /// The plan of `groups` batches of `maps` maps, or why they do not fit.
+    /// The plan of `groups` batches of `maps` maps in the least memory, or why they do not
+    /// fit.
     fn plan(
         emulator: &Emulator,
         device: &Device,
         sizes: (usize, usize),
     ) -> Result<Result<GpuPlan, String>> {
-        let plan = match emulator.plan_on_gpu(sizes, device) {
+        let plan = match emulator.plan_on_gpu(sizes, GpuPlan::LITTLE_ROOM, device) {
             Ok(plan) => plan,
             Err(EmulatorError::Gpu(
                 error @ (GpuError::Batch { .. } | GpuError::Device(DeviceError::Limit { .. })),
@@ -82,7 +83,7 @@ mod on_gpu {
         bail!("--batch {batch} needs more than the device has: {why}; {advice}");
     }
 
-    /// Memory of one batch on the device, and how many fit side by side.
+    /// How many batches fit side by side, and the memory that they take.
     pub(crate) fn description(
         emulator: &Emulator,
         device: &Device,
@@ -93,19 +94,20 @@ mod on_gpu {
             Ok(width) => width,
             Err(error) => return Ok(format!("it does not fit: {error:#}")),
         };
-        let plan = emulator.plan_on_gpu((emulator.config().batch, 1), device)?;
+        let sizes = (emulator.config().batch, width);
+        let plan = emulator.plan_on_gpu(sizes, emulator.room_on_gpu(sizes, device)?, device)?;
         let part = |buffers: &[usize]| mib(plan.bytes_of(buffers));
         let parts = match plan.parts {
             1 => String::new(),
             parts => format!(", in {parts} parts"),
         };
         let side = match width {
-            1 => "it fits".to_owned(),
-            width => format!("{width} batches run side by side"),
+            1 => "one batch".to_owned(),
+            width => format!("{width} batches side by side"),
         };
         Ok(format!(
-            "{} for one batch{parts}: {} fields and gradients, {} scratch, {} tables, {} loss \
-             terms and transfers, {} descent; {side}",
+            "it fits: {} for {side}{parts}: {} fields and gradients, {} scratch, {} tables, {} \
+             loss terms and transfers, {} descent",
             mib(plan.bytes()),
             part(&plan.fields),
             part(&plan.scratch),

@@ -199,7 +199,7 @@ fn a_batch_that_does_not_fit_is_refused_before_the_run_with_one_that_does() {
     bench.cube("in.npy", 4, 4);
     let on = "--input in.npy --device gpu --precision f32";
     let said = bench.good(&format!("plan {on} --batch 3 --count 9"));
-    for words in ["on the device", "MiB for one batch", "descent", "3 batches run side by side"] {
+    for words in ["on the device", "it fits", "MiB for 3 batches side by side", "descent"] {
         assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
     }
     let plan = |batch: usize| bench.good(&format!("plan {on} --batch {batch}")).stdout;
