@@ -209,9 +209,9 @@ fn load<V: Vector>(
     let Course { history, evaluations, .. } = &saved.course;
     let value = history.last().copied().unwrap_or(f64::NAN);
     let vectors = &saved.vectors;
-    let mut read = |at: usize| vectors.vector(at).map_err(Broken::Elsewhere);
+    let read = |at: usize| vectors.vector(at).map_err(Broken::Elsewhere);
     let like = make(&read(0)?).map_err(Broken::Place)?;
-    Lbfgs::read(config, (value, *evaluations), (vectors.count(), &mut read), &like)
+    Lbfgs::read(config, (value, *evaluations), (0..vectors.count()).map(read), &like)
 }
 
 /// Has the state saved, one vector after the other. All of them are brought whatever

@@ -128,37 +128,33 @@ impl<V: Vector> Lbfgs<V> {
     /// # Errors
     /// [`LbfgsError::Vectors`] if there is no memory.
     pub fn resume(config: LbfgsConfig, saved: &SavedLbfgs, like: &V) -> Result<Self, LbfgsError> {
-        let pair = |at: usize| {
-            let (s, y, _) = &saved.pairs[at / 2];
-            if at.is_multiple_of(2) { s } else { y }
-        };
-        let vectors = 2 + 2 * saved.pairs.len();
-        let read = &mut |at: usize| -> Result<Cow<'_, [f64]>, LbfgsError> {
-            Ok(Cow::Borrowed(match at {
-                0 => &saved.x,
-                1 => &saved.gradient,
-                _ => pair(at - 2),
-            }))
-        };
-        Self::read(config, (saved.value, saved.evaluations), (vectors, read), like)
+        let pairs = saved.pairs.iter().flat_map(|(s, y, _)| [s, y]);
+        let all = [&saved.x, &saved.gradient].into_iter().chain(pairs);
+        let vectors = all.map(|vector| Ok::<_, LbfgsError>(Cow::Borrowed(&vector[..])));
+        Self::read(config, (saved.value, saved.evaluations), vectors, like)
     }
 
-    /// The same from vectors that are read one after the other, in the order of
-    /// [`Lbfgs::vector`], so that no more than one of them is on the host.
+    /// The same from vectors that come one after the other, in the order of
+    /// [`Lbfgs::vector`], so that no more than a pair of them is on the host.
     ///
     /// # Errors
-    /// As [`Lbfgs::resume`], and whatever reading gives.
+    /// As [`Lbfgs::resume`], and whatever comes in place of a vector.
+    ///
+    /// # Panics
+    /// If there are fewer than two vectors, or an odd number.
     pub fn read<'a, E: From<LbfgsError>>(
         config: LbfgsConfig,
         (value, evaluations): (f64, u64),
-        (vectors, read): (usize, &mut dyn FnMut(usize) -> Result<Cow<'a, [f64]>, E>),
+        mut vectors: impl Iterator<Item = Result<Cow<'a, [f64]>, E>>,
         like: &V,
     ) -> Result<Self, E> {
-        let (x, gradient) = (like.like(&read(0)?)?, like.like(&read(1)?)?);
+        let mut next = || vectors.next().transpose();
+        let one = "variables, gradient, and two vectors of each pair";
+        let (x, gradient) = (next()?.expect(one), next()?.expect(one));
+        let (x, gradient) = (like.like(&x)?, like.like(&gradient)?);
         let mut state = Self::with(config, x, gradient, (value, evaluations))?;
-        for at in (2..vectors).step_by(2) {
-            let s = read(at)?;
-            state.pairs.take_up(&s, &*read(at + 1)?)?;
+        while let Some(s) = next()? {
+            state.pairs.take_up(&s, &next()?.expect(one))?;
         }
         Ok(state)
     }
