@@ -106,7 +106,8 @@ pub(crate) struct EmulateSection {
     /// Maps moved together [default: 10]
     #[arg(long, value_name = "MAPS")]
     pub(crate) batch: Option<usize>,
-    /// Iterations of L-BFGS [default: 1000]
+    /// Iterations of L-BFGS [default: 300 with an average target, 1000 with single ones and
+    /// for healpixml]
     #[arg(long)]
     pub(crate) steps: Option<u64>,
     /// How maps are brought to zero mean and unit variance [default: auto; per-pixel for healpixml]
@@ -403,7 +404,6 @@ pub(crate) fn defaults() -> Settings {
         emulate: EmulateSection {
             target: Some(TargetWord::Auto),
             batch: Some(10),
-            steps: Some(1000),
             std_floor: Some(0.0),
             variance_weight: Some(0.0),
             variance_fraction: Some(0.0),

@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_batch_beyond_the_memory_is_refused_with_what_would_fit() {
         let maps =
-            Array3::from_shape_fn((3, 1, 192), |(m, _, p)| ((m + 1) as f64 * p as f64).sin());
+            Array3::from_shape_fn((3, 1, 192), |(m, _, p)| ((m + 1) as f64 * (p + 1) as f64).sin());
         let inputs = MapSet::new(Ordering::Ring, &["T"], maps).unwrap();
         let config = Config { batch: 64, ..Config::campeti2025() };
         let par = Par::new(1).unwrap();

@@ -16,8 +16,12 @@ fn a_first_run_needs_nothing_but_the_program() {
     let rms = (maps.iter().map(|x| x * x).sum::<f64>() / maps.len() as f64).sqrt();
     assert!((1e-8..3e-8).contains(&rms), "{rms}");
     let said = bench.good("plan --input maps.npy --count 25");
-    for words in ["3 of 10 maps for 25 maps", "average", "MiB", "Gflop", "smoothed"] {
+    for words in ["3 of 10 maps for 25 maps", "(300 a batch)", "MiB", "Gflop", "smoothed"] {
         assert!(said.stdout.contains(words), "{words}: {}", said.stdout);
+    }
+    for paper in ["--target single", "--definition healpixml --normalise none"] {
+        let said = bench.good(&format!("plan --input maps.npy --count 25 {paper}"));
+        assert!(said.stdout.contains("(1000 a batch)"), "{paper}: {}", said.stdout);
     }
     // Only Linux tells a process what it holds.
     assert_eq!(said.stdout.contains("held now"), cfg!(target_os = "linux"), "{}", said.stdout);
