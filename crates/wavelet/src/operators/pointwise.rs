@@ -4,7 +4,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Real, Simd, WithSimd, dispatch};
+use skyscat_num::{Real, Simd, WithSimd, dispatch, dispatch_overlapping, register_start};
 
 /// |z|, or √(|z|² + ε²) if ε > 0. At z = 0 and ε = 0 the sub-gradient 0 is taken.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl Kernel for Modulus {
         for_rows(call.output, z.lanes, |first, rows| {
             let z = &z.data[2 * first * z.lanes..][..2 * rows.len()];
             let lanes = call.inputs[0].lanes;
-            dispatch::<T, _>(lanes, ModulusRows { z, out: rows, lanes, epsilon2 });
+            dispatch_overlapping::<T, _>(lanes, ModulusRows { z, out: rows, lanes, epsilon2 });
         });
     }
 
@@ -89,9 +89,22 @@ impl Kernel for Modulus {
             let lanes = z.lanes;
             let z = &z.data[2 * first * lanes..][..out.len()];
             let g = &g[first * lanes..][..out.len() / 2];
-            dispatch::<T, _>(lanes, ModulusBack { z, g, out, lanes, epsilon2 });
+            dispatch_overlapping::<T, _>(lanes, ModulusBack { z, g, out, lanes, epsilon2 });
         });
     }
+}
+
+/// Where the last register of a row begins; it may overlap the one before it.
+#[inline(always)]
+fn last_start<T: Real, S: Simd>(lanes: usize) -> usize {
+    lanes - size_of::<T::Reg<S>>() / size_of::<T>()
+}
+
+/// Where the registers of a row begin.
+#[inline(always)]
+fn starts<T: Real, S: Simd>(lanes: usize) -> impl Iterator<Item = usize> {
+    let width = size_of::<T::Reg<S>>() / size_of::<T>();
+    (0..lanes.div_ceil(width)).map(move |register| register_start(register, width, lanes))
 }
 
 struct ModulusRows<'a, T> {
@@ -110,10 +123,10 @@ impl<T: Real> WithSimd for ModulusRows<'_, T> {
         let pairs = self.z.chunks_exact(2 * self.lanes);
         for (z, out) in pairs.zip(self.out.chunks_exact_mut(self.lanes)) {
             let (re, im) = z.split_at(self.lanes);
-            let parts = T::regs::<S>(re).iter().zip(T::regs::<S>(im));
-            for (out, (&re, &im)) in T::regs_mut::<S>(out).iter_mut().zip(parts) {
+            for at in starts::<T, S>(self.lanes) {
+                let (re, im) = (T::load::<S>(&re[at..]), T::load::<S>(&im[at..]));
                 let square = T::mul_add(simd, im, im, T::mul_add(simd, re, re, eps));
-                *out = T::sqrt(simd, square);
+                T::store::<S>(&mut out[at..], T::sqrt(simd, square));
             }
         }
     }
@@ -136,14 +149,20 @@ impl<T: Real> WithSimd for ModulusBack<'_, T> {
         let pairs = self.z.chunks_exact(2 * self.lanes).zip(self.g.chunks_exact(self.lanes));
         for ((z, g), out) in pairs.zip(self.out.chunks_exact_mut(2 * self.lanes)) {
             let (re, im) = z.split_at(self.lanes);
-            let (re, im, g) = (T::regs::<S>(re), T::regs::<S>(im), T::regs::<S>(g));
             let (out_re, out_im) = out.split_at_mut(self.lanes);
-            let (out_re, out_im) = (T::regs_mut::<S>(out_re), T::regs_mut::<S>(out_im));
-            for i in 0..g.len() {
-                let square = T::mul_add(simd, im[i], im[i], T::mul_add(simd, re[i], re[i], eps));
-                let ratio = T::div_or_zero(simd, g[i], T::sqrt(simd, square));
-                out_re[i] = T::mul_add(simd, ratio, re[i], out_re[i]);
-                out_im[i] = T::mul_add(simd, ratio, im[i], out_im[i]);
+            // Read before the register that it overlaps is written.
+            let last = last_start::<T, S>(self.lanes);
+            let kept = (T::load::<S>(&out_re[last..]), T::load::<S>(&out_im[last..]));
+            for at in starts::<T, S>(self.lanes) {
+                let (re, im) = (T::load::<S>(&re[at..]), T::load::<S>(&im[at..]));
+                let square = T::mul_add(simd, im, im, T::mul_add(simd, re, re, eps));
+                let ratio = T::div_or_zero(simd, T::load::<S>(&g[at..]), T::sqrt(simd, square));
+                let (sum_re, sum_im) = match at == last {
+                    true => kept,
+                    false => (T::load::<S>(&out_re[at..]), T::load::<S>(&out_im[at..])),
+                };
+                T::store::<S>(&mut out_re[at..], T::mul_add(simd, ratio, re, sum_re));
+                T::store::<S>(&mut out_im[at..], T::mul_add(simd, ratio, im, sum_im));
             }
         }
     }
