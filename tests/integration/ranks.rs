@@ -4,7 +4,7 @@ use ndarray::{Array3, Axis};
 use skyscat_autodiff::{Cut, Precision, Program, Ranks, Threads};
 use skyscat_emulator::{
     Batch, BatchId, Config, Course, Emulator, EmulatorError, Init, LossConfig, Progress,
-    SavedDescent, Silent, SpectrumLoss, Standardise,
+    SavedDescent, Saving, Silent, SpectrumLoss, Standardise,
 };
 use skyscat_healpix::{MapSet, Ordering};
 use skyscat_num::{Par, Seed};
@@ -278,6 +278,31 @@ fn ranks_may_have_a_few_of_their_maps_at_once() {
     };
     let off = apart(&descend::<f64>(&few, 2, None), &plain);
     assert!(off <= 8.0 * bits, "{off:e}, {bits:e} by last bits");
+}
+
+/// Takes so many vectors of every save.
+struct Taker(usize);
+
+impl Progress for Taker {
+    fn save(&self, saving: &mut Saving<'_>) -> Result<(), String> {
+        (0..self.0).try_for_each(|_| saving.next_vector().map_or(Ok(()), |v| v.map(drop)))
+    }
+    fn save_every(&self) -> u64 {
+        2
+    }
+}
+
+#[test]
+fn ranks_bring_every_vector_of_a_save_however_many_are_taken() {
+    let make = || emulator(6, |_| {});
+    let whole = descend::<f64>(&make, 3, None);
+    // One that brought fewer would leave the sums of the others without a partner.
+    for batch in on_ranks(3, |ranks| {
+        let taken = [100, 1, 0][ranks.rank()];
+        make().run_over_ranks::<f64>((AVERAGE, None, Arc::new(Taker(taken))), ranks).unwrap()
+    }) {
+        assert_eq!((&batch.maps, &batch.history), (&whole.maps, &whole.history));
+    }
 }
 
 #[test]
