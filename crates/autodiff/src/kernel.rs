@@ -74,6 +74,8 @@ pub struct Field<'a, T> {
     pub shape: Shape,
     /// Maps padded to whole registers.
     pub lanes: usize,
+    /// Maps; what the lanes behind them hold is of no use.
+    pub maps: usize,
 }
 
 impl<T> Field<'_, T> {

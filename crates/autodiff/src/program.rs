@@ -7,7 +7,7 @@ use crate::{
     Part, Pieces, Precision, Pullback, Purpose, Shape, Stat, TermValue,
 };
 use rayon::prelude::*;
-use skyscat_num::Par;
+use skyscat_num::{Aligned, Par};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ pub struct Program<T> {
     /// The maps whose fields are in the buffers.
     piece: Range<usize>,
     lanes: usize,
-    buffers: Vec<Vec<T>>,
-    scratch: Vec<T>,
+    buffers: Vec<Aligned<T>>,
+    scratch: Aligned<T>,
     stats: Vec<Vec<f64>>,
     stat_gradients: Vec<Vec<f64>>,
     terms: Vec<TermValue>,
@@ -86,8 +86,8 @@ impl<T: Precision> Program<T> {
         par: &Par,
     ) -> Result<Self, GraphError> {
         let (plan, lanes, scratch_len) = Self::place_values(&graph, &pieces, purpose, par)?;
-        let buffers = plan.buffers.iter().map(|&n| vec![T::default(); n * lanes]).collect();
-        let scratch = vec![T::default(); scratch_len];
+        let buffers = plan.buffers.iter().map(|&n| Aligned::zeros(n * lanes)).collect();
+        let scratch = Aligned::zeros(scratch_len);
         let (whole, _) = pieces.place();
         let stats: Vec<Vec<f64>> = graph
             .terms
@@ -295,13 +295,17 @@ impl<T: Precision> Program<T> {
         floor::<T>(&self.plan, &self.graph, self.maps())
     }
 
+    fn field_of<'d>(&self, data: &'d [T], shape: Shape) -> Field<'d, T> {
+        Field { data, shape, lanes: self.lanes, maps: self.pieces.most() }
+    }
+
     fn field(&self, node: usize) -> Field<'_, T> {
         let shape = self.graph.nodes[node].shape;
         let data = match self.plan.value[node] {
             Some(buffer) => &self.buffers[buffer][..shape.reals() * self.lanes],
             None => &[],
         };
-        Field { data, shape, lanes: self.lanes }
+        self.field_of(data, shape)
     }
 
     fn load(&mut self, node: usize, x: &[T]) {
@@ -376,7 +380,7 @@ impl<T: Precision> Program<T> {
         for (field, &input) in fields.iter_mut().zip(&self.graph.nodes[node].inputs) {
             *field = match with_data {
                 true => self.field(input.index()),
-                false => Field { data: &[], shape: self.graph.shape(input), lanes: self.lanes },
+                false => self.field_of(&[], self.graph.shape(input)),
             };
         }
         fields
@@ -427,7 +431,7 @@ impl<T: Precision> Program<T> {
         let graph = self.graph.clone();
         let data = &graph.nodes[node];
         let operator = data.operator.as_ref().expect("pullback of an operator");
-        let mut buffers = [const { Vec::new() }; MAX_INPUTS];
+        let mut buffers: [Aligned<T>; MAX_INPUTS] = std::array::from_fn(|_| Aligned::default());
         for (taken, input) in buffers.iter_mut().zip(&data.inputs) {
             let home = self.plan.gradient[input.index()].expect("differentiated");
             *taken = std::mem::take(&mut self.buffers[home]);
@@ -446,7 +450,7 @@ impl<T: Precision> Program<T> {
             let keeps = operator.keeps();
             let output = match keeps {
                 Keeps::InputsAndOutput => self.field(node),
-                _ => Field { data: &[], shape: data.shape, lanes: self.lanes },
+                _ => self.field_of(&[], data.shape),
             };
             let call = JointPullback {
                 inputs: &self.inputs_of(node, keeps != Keeps::Nothing)[..data.inputs.len()],
@@ -469,7 +473,7 @@ impl<T: Precision> Program<T> {
         let shape = self.graph.nodes[node].shape;
         let buffer = self.plan.gradient[node].expect("has a gradient");
         let data = &self.buffers[buffer][..shape.reals() * self.lanes];
-        Field { data, shape, lanes: self.lanes }
+        self.field_of(data, shape)
     }
 
     fn evaluate_terms(&mut self) {

@@ -4,7 +4,7 @@ use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Forward, GraphError, JointPullback, Keeps, Kernel, Operator, Pullback, Shape,
 };
-use skyscat_num::Real;
+use skyscat_num::{Real, Simd, WithSimd, dispatch};
 
 /// 1/√p of powers, 0 where there is none.
 #[derive(Debug)]
@@ -126,30 +126,60 @@ impl Kernel for Normalise {
     fn pullback_joint<T: Real>(&self, call: JointPullback<'_, T>) {
         let [x, scales] = call.inputs else { unreachable!("checked by shape") };
         let [dx, dscales] = call.gradients else { unreachable!("one an input") };
-        let (lanes, stride) = (x.lanes, x.stride());
-        let channel = x.shape.width() / x.shape.channels * lanes;
-        let rows = call.cotangent.data.chunks_exact(stride).zip(x.data.chunks_exact(stride));
-        let rows = rows.zip(dx.chunks_exact_mut(stride));
-        let scales = scales
-            .data
-            .chunks_exact(scales.stride())
-            .zip(dscales.chunks_exact_mut(scales.stride()));
-        for (((g, x), dx), (scales, dscales)) in rows.zip(scales) {
-            for (c, &(a, b)) in self.factors.iter().enumerate() {
-                let at = c * channel;
-                for j in 0..lanes {
-                    // Re and im of a complex coefficient have one factor.
-                    let mut along = T::default();
-                    let av = scales[a * lanes + j];
-                    let bv = b.map(|b| scales[b * lanes + j]);
-                    let factor = bv.map_or(av, |b| av * b);
-                    for k in (at + j..at + channel).step_by(lanes) {
-                        dx[k] += g[k] * factor;
-                        along += g[k] * x[k];
-                    }
-                    dscales[a * lanes + j] += bv.map_or(along, |b| along * b);
-                    if let Some(b) = b {
-                        dscales[b * lanes + j] += along * av;
+        let (stride, scale_stride) = (x.stride(), scales.stride());
+        for row in 0..x.shape.rows {
+            let [first, scale] = [row * stride, row * scale_stride];
+            let pullback = NormaliseRow {
+                factors: &self.factors,
+                lanes: x.lanes,
+                g: &call.cotangent.data[first..][..stride],
+                x: &x.data[first..][..stride],
+                dx: &mut dx[first..][..stride],
+                scales: &scales.data[scale..][..scale_stride],
+                dscales: &mut dscales[scale..][..scale_stride],
+            };
+            dispatch::<T, _>(x.lanes, pullback);
+        }
+    }
+}
+
+/// The pullback of [`Normalise`] for one row.
+struct NormaliseRow<'a, T> {
+    factors: &'a [(usize, Option<usize>)],
+    lanes: usize,
+    g: &'a [T],
+    x: &'a [T],
+    dx: &'a mut [T],
+    scales: &'a [T],
+    dscales: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for NormaliseRow<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let channel = self.g.len() / self.factors.len();
+        let registers = T::regs::<S>(&self.g[..self.lanes]).len();
+        let (g, x, dx) = (T::regs::<S>(self.g), T::regs::<S>(self.x), T::regs_mut::<S>(self.dx));
+        let (scales, dscales) = (T::regs::<S>(self.scales), T::regs_mut::<S>(self.dscales));
+        // Re and im of a complex coefficient have one factor.
+        let parts = channel / self.lanes;
+        for (c, &(a, b)) in self.factors.iter().enumerate() {
+            for j in 0..registers {
+                let (a, b) = (a * registers + j, b.map(|b| b * registers + j));
+                let factor = b.map_or(scales[a], |b| T::vmul(simd, scales[a], scales[b]));
+                let mut along = T::splat(simd, T::default());
+                for part in 0..parts {
+                    let k = (c * parts + part) * registers + j;
+                    dx[k] = T::mul_add(simd, g[k], factor, dx[k]);
+                    along = T::mul_add(simd, g[k], x[k], along);
+                }
+                match b {
+                    None => dscales[a] = T::vadd(simd, dscales[a], along),
+                    Some(b) => {
+                        dscales[a] = T::mul_add(simd, along, scales[b], dscales[a]);
+                        dscales[b] = T::mul_add(simd, along, scales[a], dscales[b]);
                     }
                 }
             }

@@ -1,8 +1,9 @@
 //! Backward: what the cotangent makes of the fields of a group, one factor a pair.
 
 use super::Covariance;
-use super::packing::Packing;
-use skyscat_num::{Real, Simd, WithSimd};
+use super::local::piece;
+use super::packing::{Chunk, Packing, with_maps};
+use skyscat_num::{Real, Simd, WithSimd, dispatch_widest};
 
 /// Factors of one mask and group as `Linear` reads them, `[chunk][factor][re, im][lane]`,
 /// and behind those of each chunk `[slot][re, im][lane]`: what the means add.
@@ -13,8 +14,6 @@ pub(super) struct Factors<'a, T> {
     /// Row of the cotangent and of the output for this mask.
     pub(super) g: &'a [T],
     pub(super) output: &'a [T],
-    /// The factors, then [`Factors::room`].
-    pub(super) out: &'a mut [T],
 }
 
 impl<T: Real> Factors<'_, T> {
@@ -23,78 +22,107 @@ impl<T: Real> Factors<'_, T> {
         2 * (op.layout.factors.len() + op.layout.slots) * packing.width * packing.count()
     }
 
-    /// Numbers that making them takes: one factor and all offsets, of each map.
-    pub(super) fn room(op: &Covariance, lanes: usize) -> usize {
-        2 * (1 + op.layout.slots) * lanes
+    /// Numbers that making them takes: the offsets of the maps of a chunk.
+    pub(super) fn room(op: &Covariance, packing: Packing) -> usize {
+        2 * op.layout.slots * packing.width
+    }
+
+    /// Writes the factors into an array that has [`Factors::room`] behind them.
+    pub(super) fn write(&self, out: &mut [T]) {
+        let (out, offsets) = out.split_at_mut(Self::len(self.op, self.packing));
+        let per_chunk = out.len() / self.packing.count();
+        let chunks = self.packing.chunks(1).zip(out.chunks_exact_mut(per_chunk));
+        for (chunk, out) in chunks {
+            dispatch_widest(OfChunk { factors: self, chunk, out, offsets });
+        }
     }
 }
 
-impl<T: Real> WithSimd for Factors<'_, T> {
+/// The factors of the maps of one chunk.
+struct OfChunk<'a, T> {
+    factors: &'a Factors<'a, T>,
+    chunk: Chunk,
+    out: &'a mut [T],
+    offsets: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for OfChunk<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { op, packing, group, g, output, out } = self;
-        let (layout, lanes) = (&op.layout, packing.lanes);
-        let (out, room) = out.split_at_mut(Self::len(op, packing));
-        let (factor, offsets) = room.split_at_mut(2 * lanes);
-        let means = 2 * (op.pair_channels() + group * layout.slots) * lanes;
-        let per_chunk = out.len() / packing.count();
-        let mut store = |number: usize, maps: &[T]| {
-            for (part, maps) in maps.chunks_exact(lanes).enumerate() {
-                let at = (2 * number + part) * packing.width;
-                packing.spread(maps, |chunk, lane, maps| {
-                    out[chunk * per_chunk + at + lane..][..maps.len()].copy_from_slice(maps);
-                });
+        let Self { factors, chunk, out, offsets } = self;
+        with_maps!(chunk.maps, C => factors.of_maps::<C>(chunk.first, out, offsets));
+    }
+}
+
+/// A complex number of each map.
+type Number<T, const C: usize> = [[T; C]; 2];
+
+impl<T: Real> Factors<'_, T> {
+    #[inline(always)]
+    fn of_maps<const C: usize>(&self, first: usize, out: &mut [T], offsets: &mut [T]) {
+        let Self { op, packing, group, g, output } = *self;
+        let layout = &op.layout;
+        let number = |row: &[T], at: usize| -> Number<T, C> {
+            let row = &row[2 * at * packing.lanes + first..];
+            [*piece(row), *piece(&row[packing.lanes..])]
+        };
+        let mut store = |at: usize, number: Number<T, C>| {
+            for (part, maps) in number.into_iter().enumerate() {
+                let out = &mut out[(2 * at + part) * packing.width..][..packing.width];
+                out.as_chunks_mut::<C>().0.fill(maps);
             }
         };
+        let means = op.pair_channels() + group * layout.slots;
+        let (offsets, _) = offsets.as_chunks_mut::<C>().0.as_chunks_mut::<2>();
+        let offsets = &mut offsets[..layout.slots];
         // The cotangent of the means themselves, less what centring takes off.
-        match op.config.centred {
-            true => offsets.copy_from_slice(&g[means..][..2 * layout.slots * lanes]),
-            false => offsets.fill(T::default()),
+        for (slot, offset) in offsets.iter_mut().enumerate() {
+            let centred = op.config.centred;
+            *offset = if centred { number(g, means + slot) } else { [[T::default(); C]; 2] };
         }
         for target in &layout.targets {
             let sources = &layout.sources[target.sources.0..target.sources.1];
             for (s, source) in sources.iter().enumerate() {
                 for i in 0..target.len {
                     let at = target.first + s * target.len + i;
-                    factor.fill(T::default());
+                    let mut factor = [[T::default(); C]; 2];
                     for part in &layout.factors[at] {
-                        let g = &g[2 * (part.first + group * part.step) * lanes..][..2 * lanes];
-                        add(factor, g, part.conjugate);
+                        add(&mut factor, number(g, part.first + group * part.step), part.conjugate);
                     }
                     store(at, factor);
                     if op.config.centred {
-                        let mean = &output[means + 2 * source * lanes..][..2 * lanes];
-                        let slot = target.slot + i;
-                        take_off(&mut offsets[2 * slot * lanes..][..2 * lanes], factor, mean);
+                        let mean = number(output, means + source);
+                        take_off(&mut offsets[target.slot + i], factor, mean);
                     }
                 }
             }
         }
-        for (slot, offset) in offsets.chunks_exact(2 * lanes).enumerate() {
-            store(layout.factors.len() + slot, offset);
+        for (slot, offset) in offsets.iter().enumerate() {
+            store(layout.factors.len() + slot, *offset);
         }
     }
 }
 
-/// sum += g, or its conjugate; real parts of all maps, then imaginary ones.
+/// sum += g, or its conjugate.
 #[inline(always)]
-fn add<T: Real>(sum: &mut [T], g: &[T], conjugate: bool) {
-    let half = sum.len() / 2;
-    for (at, (sum, &g)) in sum.iter_mut().zip(g).enumerate() {
-        *sum += if conjugate && at >= half { -g } else { g };
+fn add<T: Real, const C: usize>(sum: &mut Number<T, C>, g: Number<T, C>, conjugate: bool) {
+    for i in 0..C {
+        sum[0][i] += g[0][i];
+        sum[1][i] += if conjugate { -g[1][i] } else { g[1][i] };
     }
 }
 
 /// offset −= factor · mean.
 #[inline(always)]
-fn take_off<T: Real>(offset: &mut [T], factor: &[T], mean: &[T]) {
-    let half = offset.len() / 2;
-    let (or, oi) = offset.split_at_mut(half);
-    let ((fr, fi), (mr, mi)) = (factor.split_at(half), mean.split_at(half));
-    for lane in 0..half {
-        or[lane] = or[lane] - fr[lane] * mr[lane] + fi[lane] * mi[lane];
-        oi[lane] = oi[lane] - fr[lane] * mi[lane] - fi[lane] * mr[lane];
+fn take_off<T: Real, const C: usize>(
+    [re, im]: &mut Number<T, C>,
+    [fr, fi]: Number<T, C>,
+    [mr, mi]: Number<T, C>,
+) {
+    for i in 0..C {
+        re[i] = re[i] - fr[i] * mr[i] + fi[i] * mi[i];
+        im[i] = im[i] - fr[i] * mi[i] - fi[i] * mr[i];
     }
 }

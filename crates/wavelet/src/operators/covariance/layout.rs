@@ -81,6 +81,9 @@ pub(super) struct Parts {
     pub(super) count: usize,
     /// For each entry of the stencil: its column among those of the part.
     pub(super) local: Vec<u32>,
+    /// Columns of every part, those of one after those of the other, in their order.
+    columns: Vec<u32>,
+    column_offsets: Vec<u32>,
     /// Most columns that a part reaches.
     pub(super) reach: usize,
     /// For each column, which (part, local column) hold gradients of it.
@@ -208,7 +211,7 @@ fn tiles(
 
 type Targets = (Vec<Target>, Vec<usize>, Vec<Vec<Cotangent>>);
 
-/// For four slots each: what they are paired with, and by which cotangents.
+/// For two slots each: what they are paired with, and by which cotangents.
 fn targets(slots: usize, bands: usize, pairs: &[Pair]) -> Targets {
     let mut matrix: BTreeMap<(usize, usize), Vec<Cotangent>> = BTreeMap::new();
     for pair in pairs {
@@ -222,21 +225,17 @@ fn targets(slots: usize, bands: usize, pairs: &[Pair]) -> Targets {
         }
     }
     let (mut targets, mut sources, mut factors) = (Vec::new(), Vec::new(), Vec::new());
-    for run in runs(slots, bands, 4) {
-        let mut slot = run.start;
-        while slot < run.end {
-            let len = [4, 2, 1].into_iter().find(|n| slot + n <= run.end).expect("one remains");
-            let (from, first) = (sources.len(), factors.len());
-            for source in 0..slots {
-                let linked = |i: usize| matrix.get(&(slot + i, source));
-                if (0..len).any(|i| linked(i).is_some()) {
-                    sources.push(source);
-                    factors.extend((0..len).map(|i| linked(i).cloned().unwrap_or_default()));
-                }
+    for run in runs(slots, bands, 2) {
+        let (slot, len) = (run.start, run.len());
+        let (from, first) = (sources.len(), factors.len());
+        for source in 0..slots {
+            let linked = |i: usize| matrix.get(&(slot + i, source));
+            if (0..len).any(|i| linked(i).is_some()) {
+                sources.push(source);
+                factors.extend((0..len).map(|i| linked(i).cloned().unwrap_or_default()));
             }
-            targets.push(Target { slot, len, sources: (from, sources.len()), first });
-            slot += len;
         }
+        targets.push(Target { slot, len, sources: (from, sources.len()), first });
     }
     (targets, sources, factors)
 }
@@ -246,12 +245,12 @@ impl Parts {
     /// enough that the sums of `channels` numbers of each cost little.
     fn new(stencil: &Stencil, channels: usize) -> Self {
         let total = stencil.rows();
-        let wished = (8 * total / channels.max(1)).clamp(6, 512);
-        let rows = (total / wished).next_power_of_two().max(4);
+        let wished = (2 * total / channels.max(1)).clamp(4, 512);
+        let rows = total.div_ceil(wished).next_multiple_of(4);
         let count = total.div_ceil(rows);
         let mut local = vec![0; stencil.entries()];
         let mut homes = vec![Vec::new(); total];
-        let mut reach = 0;
+        let (mut all, mut offsets, mut reach) = (Vec::new(), vec![0], 0);
         for part in 0..count {
             let range = part * rows..(part * rows + rows).min(total);
             let entries = stencil.forward.offsets[range.start] as usize
@@ -268,16 +267,33 @@ impl Parts {
                 *local = columns.binary_search(column).expect("collected above") as u32;
             }
             reach = reach.max(columns.len());
+            all.extend(columns);
+            offsets.push(all.len() as u32);
         }
         let mut home_offsets = vec![0];
         for list in &homes {
             home_offsets.push(home_offsets.last().expect("starts with 0") + list.len() as u32);
         }
-        Self { rows, count, local, reach, homes: homes.concat(), home_offsets }
+        Self {
+            rows,
+            count,
+            local,
+            columns: all,
+            column_offsets: offsets,
+            reach,
+            homes: homes.concat(),
+            home_offsets,
+        }
     }
 
     pub(super) fn range(&self, part: usize, total: usize) -> Range<usize> {
         part * self.rows..(part * self.rows + self.rows).min(total)
+    }
+
+    /// The columns that a part reaches.
+    pub(super) fn columns(&self, part: usize) -> &[u32] {
+        let range = self.column_offsets[part] as usize..self.column_offsets[part + 1] as usize;
+        &self.columns[range]
     }
 
     /// Which (part, local column) hold gradients of a column.

@@ -1,11 +1,9 @@
-//! Backward: gradients of the fields at a block of pixels, and where they go.
+//! Backward: gradients of the fields at a block of pixels.
 
 use super::Covariance;
-use super::fill::{Place, add_band, unpack};
 use super::layout::Target;
-use super::packing::{Chunk, Packing, with_maps};
+use super::packing::{Chunk, Packing};
 use skyscat_num::{Real, Simd, WithSimd};
-use std::ops::Range;
 
 /// dz = Σ_mask w (A z + b) at a block of pixels.
 pub(super) struct Linear<'a, T> {
@@ -65,12 +63,11 @@ impl<V: Copy> Rows<'_, V> {
     #[inline(always)]
     fn apply<T: Real<Reg<S> = V>, S: Simd>(&self, simd: S, dz: &mut [V]) {
         for target in &self.op.layout.targets {
-            // Sums of 4·2·2 registers, or of 4·1·2 where there are only 16.
+            // Sums of 2·4·2 registers, or of 2·2·2 where there are only 16.
             match target.len {
-                4 if S::REGISTER_COUNT >= 32 => self.target::<T, S, 4, 2>(simd, target, dz),
-                4 => self.target::<T, S, 4, 1>(simd, target, dz),
+                2 if S::REGISTER_COUNT >= 32 => self.target::<T, S, 2, 4>(simd, target, dz),
                 2 => self.target::<T, S, 2, 2>(simd, target, dz),
-                _ => self.target::<T, S, 1, 2>(simd, target, dz),
+                _ => self.target::<T, S, 1, 4>(simd, target, dz),
             }
         }
     }
@@ -110,9 +107,8 @@ impl<V: Copy> Rows<'_, V> {
             offsets.as_chunks::<2>().0[target.slot..].first_chunk().expect("a target's slots");
         let mut sum = [*offsets; P];
         let (z, _) = self.z.as_chunks::<2>();
-        let mut rows = [&z[..0]; P];
-        let z = z[first * layout.slots..].chunks_exact(layout.slots);
-        rows.iter_mut().zip(z).for_each(|(row, z)| *row = z);
+        let row = |p: usize| &z[(first + p) * layout.slots..][..layout.slots];
+        let rows: [_; P] = std::array::from_fn(row);
         for (&source, factors) in sources.iter().zip(factors.as_chunks::<N>().0) {
             for (sum, z) in sum.iter_mut().zip(rows) {
                 let [re, im] = z[source];
@@ -125,9 +121,11 @@ impl<V: Copy> Rows<'_, V> {
             }
         }
         let (dz, _) = dz.as_chunks_mut::<2>();
-        let dz = dz[first * layout.slots..].chunks_exact_mut(layout.slots);
-        for ((sum, dz), &w) in sum.iter().zip(dz).zip(&self.weights[first..]) {
-            for (sum, dz) in sum.iter().zip(&mut dz[target.slot..][..N]) {
+        let weights: &[_; P] = self.weights[first..].first_chunk().expect("registers of pixels");
+        for (p, (sum, &w)) in sum.iter().zip(weights).enumerate() {
+            let dz = &mut dz[(first + p) * layout.slots + target.slot..];
+            let dz: &mut [_; N] = dz.first_chunk_mut().expect("a target's slots");
+            for (sum, dz) in sum.iter().zip(dz) {
                 for (sum, out) in sum.iter().zip(dz) {
                     *out = match self.first_mask {
                         true => T::vmul(simd, w, *sum),
@@ -137,142 +135,4 @@ impl<V: Copy> Rows<'_, V> {
             }
         }
     }
-}
-
-/// Takes the gradients of a block to the bands at its pixels, and to the moduli
-/// wherever the stencil reaches.
-pub(super) struct Spread<'a, 'b, T> {
-    pub(super) op: &'a Covariance,
-    pub(super) packing: Packing,
-    pub(super) rows: Range<usize>,
-    pub(super) dz: &'a [T],
-    /// Twice one modulus at one pixel, `[group][re, im][channel][map]`.
-    pub(super) row: &'a mut [T],
-    /// How many rows of the bands' gradients come before these.
-    pub(super) first: usize,
-    /// Gradients of each band, `[row][group][re, im][map]`, added to.
-    pub(super) bands: &'a mut [&'b mut [T]],
-    /// `[local column][modulus][R][map]`, added to.
-    pub(super) moduli: &'a mut [T],
-}
-
-impl<T: Real> WithSimd for Spread<'_, '_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { op, packing, rows, first, dz, row, bands, moduli } = self;
-        let r = op.groups();
-        let dz = (dz, dz.len() / r);
-        let width = 2 * r * packing.lanes;
-        for i in 0..rows.len() {
-            for (band, gradient) in bands.iter_mut().enumerate() {
-                let to = &mut gradient[(first + i) * width..][..width];
-                for chunk in packing.chunks(rows.len()) {
-                    let from = (Place::new(packing, chunk, i, op.layout.slots), band);
-                    with_maps!(chunk.maps, C => add_band::<T, C>(dz, from, to));
-                }
-            }
-        }
-        // As in `Fill`, one row waits.
-        let (mut fresh, mut kept) = row.split_at_mut(row.len() / 2);
-        let mut waiting = None;
-        for (i, pixel) in rows.clone().enumerate() {
-            for (m, table) in op.config.moduli.iter().enumerate() {
-                let table = table.as_deref().map(|table| (table, pixel));
-                for chunk in packing.chunks(rows.len()) {
-                    let place = Place::new(packing, chunk, i, op.layout.slots);
-                    let from = (place, op.config.bands + m * r);
-                    with_maps!(chunk.maps, C => unpack::<T, C>(dz, from, table, r, fresh));
-                }
-                if let Some(at) = waiting.replace((pixel, m)) {
-                    scatter::<T, S>(simd, op, at, kept, moduli);
-                }
-                std::mem::swap(&mut fresh, &mut kept);
-            }
-        }
-        if let Some(at) = waiting {
-            scatter::<T, S>(simd, op, at, kept, moduli);
-        }
-    }
-}
-
-/// Adds the transposed convolution of the gradients of D at a pixel.
-#[inline(always)]
-fn scatter<T: Real, S: Simd>(
-    simd: S,
-    op: &Covariance,
-    at: (usize, usize),
-    row: &[T],
-    out: &mut [T],
-) {
-    let r = op.groups();
-    let row = T::regs::<S>(row);
-    let columns = row.len() / (2 * r);
-    let mut l = 0;
-    while l < r {
-        // Gradients of 4·2·2 registers, or of 2·2·2 where there are only 16.
-        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        let n = [4, 2, 1].into_iter().find(|n| *n <= most.min(r - l)).expect("at least one");
-        let mut c = 0;
-        while c < columns {
-            let from = (row, l, c);
-            c += match (n, columns - c) {
-                (4, 3..) => columns_of::<T, S, 4, 3>(simd, op, at, from, out),
-                (4, 2) => columns_of::<T, S, 4, 2>(simd, op, at, from, out),
-                (4, _) => columns_of::<T, S, 4, 1>(simd, op, at, from, out),
-                (2, 2..) => columns_of::<T, S, 2, 2>(simd, op, at, from, out),
-                (2, _) => columns_of::<T, S, 2, 1>(simd, op, at, from, out),
-                (_, 2..) => columns_of::<T, S, 1, 2>(simd, op, at, from, out),
-                _ => columns_of::<T, S, 1, 1>(simd, op, at, from, out),
-            };
-        }
-        l += n;
-    }
-}
-
-/// `N` orientations of `B` neighbouring registers of a modulus, at every entry of a
-/// row's stencil.
-#[inline(always)]
-fn columns_of<T: Real, S: Simd, const N: usize, const B: usize>(
-    simd: S,
-    op: &Covariance,
-    (row, modulus): (usize, usize),
-    (dz, l, c): (&[T::Reg<S>], usize, usize),
-    out: &mut [T],
-) -> usize {
-    let stencil = &op.stencil;
-    let r = op.groups();
-    let columns = dz.len() / (2 * r);
-    let zero = T::splat(simd, T::default());
-    let mut g = [[[zero; B]; 2]; N];
-    for (from, [re, im]) in stencil.turn(row)[l..l + N].iter().zip(&mut g) {
-        let (dz_re, dz_im) = dz[2 * from.orientation * columns..][..2 * columns].split_at(columns);
-        *re = *dz_re[c..].first_chunk().expect("neighbouring registers");
-        *im = *dz_im[c..].first_chunk().expect("neighbouring registers");
-        if from.conjugate {
-            im.iter_mut().for_each(|im| *im = T::vsub(simd, zero, *im));
-        }
-    }
-    let range = stencil.forward.entries(row);
-    let per = 2 * stencil.orientations;
-    let (_, weights) = stencil.table_row::<T>(row);
-    let out = T::regs_mut::<S>(out);
-    let stride = op.config.moduli.len() * columns;
-    for (&k, w) in op.layout.parts.local[range].iter().zip(weights.chunks_exact(per)) {
-        let out = &mut out[k as usize * stride + modulus * columns..][..columns];
-        let out: &mut [_; B] = out[c..].first_chunk_mut().expect("neighbouring registers");
-        let w: &[_; N] = w.as_chunks::<2>().0[l..].first_chunk().expect("orientations");
-        let mut sum = *out;
-        for (g, w) in g.iter().zip(w) {
-            for (g, w) in g.iter().zip(w) {
-                let w = T::splat(simd, *w);
-                for (sum, g) in sum.iter_mut().zip(g) {
-                    *sum = T::mul_add(simd, w, *g, *sum);
-                }
-            }
-        }
-        *out = sum;
-    }
-    B
 }

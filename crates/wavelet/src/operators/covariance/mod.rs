@@ -7,7 +7,9 @@ mod gpu;
 mod kernel;
 mod layout;
 mod linear;
+mod local;
 mod packing;
+mod spread;
 mod sums;
 
 use crate::stencil::{Masks, Stencil};

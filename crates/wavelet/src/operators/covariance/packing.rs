@@ -1,5 +1,6 @@
 //! How a block of pixels fills registers, so that no lane of one is idle.
 
+use skyscat_autodiff::Field;
 use skyscat_num::{Real, widest};
 
 /// Packs maps and pixels: of ten maps, eight share registers of eight lanes, and the
@@ -8,6 +9,8 @@ use skyscat_num::{Real, widest};
 pub(super) struct Packing {
     /// Maps, as padded in fields.
     pub(super) lanes: usize,
+    /// Maps.
+    maps: usize,
     /// Lanes of a register.
     pub(super) width: usize,
 }
@@ -17,7 +20,7 @@ pub(super) struct Packing {
 pub(super) struct Chunk {
     /// First map.
     pub(super) first: usize,
-    /// How many: a power of two that divides a register.
+    /// How many, or a little more: a power of two that divides a register.
     pub(super) maps: usize,
     /// First register of a block.
     pub(super) register: usize,
@@ -26,22 +29,29 @@ pub(super) struct Chunk {
 }
 
 impl Packing {
-    pub(super) fn new<T: Real>(lanes: usize) -> Self {
-        Self { lanes, width: widest::<T>() }
+    pub(super) fn new<T: Real>(lanes: usize, maps: usize) -> Self {
+        Self { lanes, maps, width: widest::<T>() }
+    }
+
+    /// That of a field.
+    pub(super) fn of<T: Real>(field: &Field<'_, T>) -> Self {
+        Self::new::<T>(field.lanes, field.maps)
     }
 
     /// The chunks of a block of so many pixels.
     #[inline(always)]
     pub(super) fn chunks(self, pixels: usize) -> impl Iterator<Item = Chunk> {
-        let Self { lanes, width } = self;
+        let Self { lanes, maps: all, width } = self;
         let (mut first, mut register) = (0, 0);
         std::iter::from_fn(move || {
             let left = lanes - first;
             (left > 0).then(|| {
-                let maps = width.min(1 << left.ilog2());
+                let lanes = width.min(1 << left.ilog2());
+                // Of the last chunk no more lanes than its maps need.
+                let maps = if lanes < left { lanes } else { (all - first).next_power_of_two() };
                 let registers = (pixels * maps).div_ceil(width);
                 let chunk = Chunk { first, maps, register, registers };
-                first += maps;
+                first += lanes;
                 register += registers;
                 chunk
             })
@@ -59,21 +69,17 @@ impl Packing {
         self.chunks(pixels).map(|c| c.registers).sum()
     }
 
+    /// Whether registers of a block of so many pixels have lanes of no pixel.
+    #[inline(always)]
+    pub(super) fn has_idle_lanes(self, pixels: usize) -> bool {
+        self.chunks(pixels).any(|c| c.registers * self.width > pixels * c.maps)
+    }
+
     /// Where the maps of a chunk stand at a pixel: register, and first lane of it.
     #[inline(always)]
     pub(super) fn place(self, chunk: Chunk, pixel: usize) -> (usize, usize) {
         let at = pixel * chunk.maps;
         (chunk.register + at / self.width, at % self.width)
-    }
-
-    /// Gives every pixel's lanes in a register of each chunk the values of its maps.
-    #[inline(always)]
-    pub(super) fn spread<T: Real>(self, maps: &[T], mut register: impl FnMut(usize, usize, &[T])) {
-        for (at, chunk) in self.chunks(1).enumerate() {
-            for lane in (0..self.width).step_by(chunk.maps) {
-                register(at, lane, &maps[chunk.first..][..chunk.maps]);
-            }
-        }
     }
 }
 
@@ -113,9 +119,18 @@ mod tests {
 
     #[test]
     fn every_map_of_every_pixel_has_a_lane_of_its_own() {
-        for (lanes, width, pixels) in [(10, 8, 16), (12, 16, 16), (1, 8, 5), (34, 16, 7), (6, 1, 3)]
-        {
-            let packing = Packing { lanes, width };
+        let cases = [
+            (10, 10, 8, 16),
+            (12, 12, 16, 16),
+            (12, 10, 16, 16),
+            (12, 9, 16, 8),
+            (16, 13, 16, 16),
+            (1, 1, 8, 5),
+            (34, 34, 16, 7),
+            (6, 6, 1, 3),
+        ];
+        for (lanes, maps, width, pixels) in cases {
+            let packing = Packing { lanes, maps, width };
             let mut taken = vec![false; packing.registers(pixels) * width];
             for chunk in packing.chunks(pixels) {
                 for pixel in 0..pixels {
@@ -127,16 +142,22 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(taken.iter().filter(|t| **t).count(), lanes * pixels);
+            assert!(packing.chunks(pixels).all(|c| c.first + c.maps <= lanes));
+            let packed: usize = packing.chunks(pixels).map(|c| c.maps).sum();
+            assert!((maps..=lanes).contains(&packed));
+            assert_eq!(taken.iter().filter(|t| **t).count(), packed * pixels);
         }
     }
 
     #[test]
     fn ten_maps_leave_no_lane_idle() {
-        let packing = Packing { lanes: 10, width: 8 };
+        let packing = Packing { lanes: 10, maps: 10, width: 8 };
         assert_eq!(packing.registers(16) * 8, 160);
         let chunks: Vec<Chunk> = packing.chunks(16).collect();
         let chunk = |first, maps, register, registers| Chunk { first, maps, register, registers };
         assert_eq!(chunks, [chunk(0, 8, 0, 16), chunk(8, 2, 16, 4)]);
+        let padded = Packing { lanes: 12, maps: 10, width: 16 };
+        let chunks: Vec<Chunk> = padded.chunks(16).collect();
+        assert_eq!(chunks, [chunk(0, 8, 0, 8), chunk(8, 2, 8, 2)]);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Covariance;
 use super::layout::{Pair, Tile};
-use super::packing::{Chunk, Packing};
+use super::local::piece_mut;
+use super::packing::{Chunk, Packing, with_maps};
 use skyscat_num::{Real, Simd, WithSimd};
 
 /// Adds Σ w X Y* of every tile, `[mask][group][chunk][product][re, im][lane]`, and behind
@@ -70,9 +71,9 @@ impl<T: Real> Fields<'_, T> {
         if !self.op.config.centred {
             return;
         }
-        let (fours, rest) = means.as_chunks_mut::<4>();
-        let odd = 4 * fours.len();
-        fours.iter_mut().enumerate().for_each(|(i, means)| self.means(simd, 4 * i, means));
+        let (eights, rest) = means.as_chunks_mut::<8>();
+        let odd = 8 * eights.len();
+        eights.iter_mut().enumerate().for_each(|(i, means)| self.means(simd, 8 * i, means));
         let (twos, _) = rest.as_chunks_mut::<2>();
         twos.iter_mut().enumerate().for_each(|(i, means)| self.means(simd, odd + 2 * i, means));
     }
@@ -81,11 +82,14 @@ impl<T: Real> Fields<'_, T> {
     #[inline(always)]
     fn means<S: Simd, const N: usize>(&self, simd: S, first: usize, means: &mut [T::Reg<S>; N]) {
         let mut sum = *means;
-        let z = T::regs::<S>(self.z).chunks_exact(2 * self.op.layout.slots);
-        for (z, &w) in z.zip(T::regs::<S>(self.weights)) {
-            for (sum, &z) in sum.iter_mut().zip(&z[first..][..N]) {
+        let z = T::regs::<S>(self.z);
+        let mut at = first;
+        for &w in T::regs::<S>(self.weights) {
+            let z: &[_; N] = z[at..].first_chunk().expect("numbers of a row");
+            for (sum, &z) in sum.iter_mut().zip(z) {
                 *sum = T::mul_add(simd, w, z, *sum);
             }
+            at += 2 * self.op.layout.slots;
         }
         *means = sum;
     }
@@ -99,16 +103,20 @@ impl<T: Real> Fields<'_, T> {
         sums: &mut [T::Reg<S>],
     ) {
         let (sums, _) = sums.as_chunks_mut::<2>();
-        let sums = &mut sums[tile.first..][..tile.nx * tile.ny];
         let zero = T::splat(simd, T::default());
         let mut sum = [[[zero; 2]; NX]; NY];
-        for (sum, stored) in sum.iter_mut().zip(sums.chunks_exact(tile.nx)) {
-            *sum = *stored[from..].first_chunk().expect("a tile's columns");
+        for (y, sum) in sum.iter_mut().enumerate() {
+            let stored = &sums[tile.first + y * tile.nx + from..];
+            *sum = *stored.first_chunk().expect("a tile's columns");
         }
         let (z, _) = T::regs::<S>(self.z).as_chunks::<2>();
-        for (z, &w) in z.chunks_exact(self.op.layout.slots).zip(T::regs::<S>(self.weights)) {
-            let xs: &[_; NX] = z[tile.x + from..].first_chunk().expect("a tile's slots");
-            let ys: &[_; NY] = z[tile.y..].first_chunk().expect("a tile's slots");
+        // Slices by hand: an iterator over chunks divides, as long as a register takes.
+        let (mut x, mut y) = (tile.x + from, tile.y);
+        for &w in T::regs::<S>(self.weights) {
+            let xs: &[_; NX] = z[x..].first_chunk().expect("a tile's slots");
+            let ys: &[_; NY] = z[y..].first_chunk().expect("a tile's slots");
+            x += self.op.layout.slots;
+            y += self.op.layout.slots;
             for (sum, [yr, yi]) in sum.iter_mut().zip(ys) {
                 let (yr, yi) = (T::vmul(simd, w, *yr), T::vmul(simd, w, *yi));
                 for (sum, &[xr, xi]) in sum.iter_mut().zip(xs) {
@@ -119,20 +127,47 @@ impl<T: Real> Fields<'_, T> {
                 }
             }
         }
-        for (sum, stored) in sum.iter().zip(sums.chunks_exact_mut(tile.nx)) {
-            stored[from..][..NX].copy_from_slice(sum);
+        for (y, sum) in sum.iter().enumerate() {
+            sums[tile.first + y * tile.nx + from..][..NX].copy_from_slice(sum);
         }
     }
 }
 
-/// The output from the sums: lanes of one map added up, pairs picked from the products,
-/// means taken off.
+/// Adds up the lanes of each map, of one mask and group: `[product or slot][re, im][map]`.
+pub(super) struct Fold<'a, T> {
+    pub(super) packing: Packing,
+    pub(super) sums: &'a [T],
+    pub(super) folded: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Fold<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { packing, sums, folded } = self;
+        folded.fill(T::default());
+        let per_chunk = sums.len() / packing.count();
+        for (chunk, sums) in packing.chunks(1).zip(sums.chunks_exact(per_chunk)) {
+            let registers = sums.chunks_exact(packing.width);
+            let rows = folded.chunks_exact_mut(packing.lanes).zip(registers);
+            with_maps!(chunk.maps, C => for (row, register) in rows {
+                let mut sum = [T::default(); C];
+                for pixel in register.as_chunks::<C>().0 {
+                    sum.iter_mut().zip(pixel).for_each(|(sum, &x)| *sum += x);
+                }
+                *piece_mut(&mut row[chunk.first..]) = sum;
+            });
+        }
+    }
+}
+
+/// The output from the folded sums: pairs picked from the products, means taken off.
 pub(super) struct Finish<'a, T> {
     pub(super) op: &'a Covariance,
     pub(super) packing: Packing,
-    pub(super) sums: &'a [T],
-    /// Sums of one group, `[product or slot][re, im][map]`.
-    pub(super) folded: &'a mut [T],
+    /// Of all masks and groups.
+    pub(super) folded: &'a [T],
     pub(super) output: &'a mut [T],
 }
 
@@ -141,30 +176,12 @@ impl<T: Real> WithSimd for Finish<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { op, packing, sums, folded, output } = self;
+        let Self { op, packing, folded, output } = self;
         let (groups, masks) = (op.groups(), op.masks.masks);
         let row = output.len() / masks;
-        for (at, sums) in sums.chunks_exact(sums.len() / (groups * masks)).enumerate() {
+        for (at, folded) in folded.chunks_exact(folded.len() / (groups * masks)).enumerate() {
             let (mask, group) = (at / groups, at % groups);
-            fold(packing, sums, folded);
-            let out = &mut output[mask * row..][..row];
-            finish(op, group, packing.lanes, folded, out);
-        }
-    }
-}
-
-/// Adds up the lanes of each map.
-#[inline(always)]
-fn fold<T: Real>(packing: Packing, sums: &[T], folded: &mut [T]) {
-    folded.fill(T::default());
-    let per_chunk = sums.len() / packing.count();
-    for (chunk, sums) in packing.chunks(1).zip(sums.chunks_exact(per_chunk)) {
-        let rows = folded.chunks_exact_mut(packing.lanes);
-        for (row, register) in rows.zip(sums.chunks_exact(packing.width)) {
-            let row = &mut row[chunk.first..][..chunk.maps];
-            for pixel in register.chunks_exact(chunk.maps) {
-                row.iter_mut().zip(pixel).for_each(|(sum, &x)| *sum += x);
-            }
+            finish(op, group, packing.lanes, folded, &mut output[mask * row..][..row]);
         }
     }
 }
@@ -198,7 +215,7 @@ fn finish<T: Real>(op: &Covariance, group: usize, lanes: usize, folded: &[T], ou
         }
     }
     if op.config.centred {
-        let means = &folded[2 * op.layout.products * lanes..];
+        let means = &folded[2 * op.layout.products * lanes..][..2 * op.layout.slots * lanes];
         let first = 2 * (op.pair_channels() + group * op.layout.slots) * lanes;
         out[first..][..means.len()].copy_from_slice(means);
     }
