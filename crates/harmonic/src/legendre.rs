@@ -6,12 +6,12 @@
 //! a′ = (iB, −iE) is the twin of a = (E, B).
 
 use crate::Modes;
-use crate::aligned::Aligned;
 use crate::order::{AFTER, BEFORE};
 use crate::recurrence::{Colatitudes, Ladder, RINGS, Steps};
 use crate::sample::{Kernels, Panel, Sample};
 use crate::shared::{Shared, SharedBuffer};
 use pulp::{Simd, WithSimd};
+use skyscat_num::Aligned;
 
 /// Spin-2 rings with a smaller sin θ are summed directly.
 const POLAR: f64 = 0.1;

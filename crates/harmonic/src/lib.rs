@@ -31,7 +31,6 @@ mod modes;
 pub mod reference;
 
 mod abreast;
-mod aligned;
 mod climb;
 mod legendre;
 mod operators;

@@ -5,13 +5,13 @@
 //! planned: the inverse is the forward one with real and imaginary parts exchanged.
 
 use crate::abreast::{Abreast, Arrays};
-use crate::aligned::Aligned;
 use crate::fft::{Bin, LaneFft, turned};
 use crate::legendre::Lanes;
 use crate::sample::Sample;
 use num_complex::Complex;
 use pulp::{Simd, WithSimd};
 use rustfft::{Fft, FftPlanner};
+use skyscat_num::Aligned;
 use std::f64::consts::PI;
 use std::sync::Arc;
 

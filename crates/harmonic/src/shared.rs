@@ -5,12 +5,12 @@
 //! south = P − M.
 
 use crate::Modes;
-use crate::aligned::Aligned;
 use crate::climb::{Belt, Climb, State, UNIT, WIDE, Wide};
 use crate::legendre::{Lanes, order_limit};
 use crate::order::{BEFORE, Degrees, Order, sequence_len};
 use crate::sample::Sample;
 use pulp::Simd;
+use skyscat_num::Aligned;
 use std::ops::Range;
 
 /// Members of the sequence per panel: a panel and its coefficients stay near the core.
@@ -152,7 +152,7 @@ impl<T: Sample> Shared<T> {
                 (order.len() - kept, offset)
             });
             let blocks = blocks.collect();
-            Column { order, values: Aligned::of(&values), blocks }
+            Column { order, values: Aligned::from(&values[..]), blocks }
         });
         self.columns = Some(columns.collect());
     }

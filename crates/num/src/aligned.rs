@@ -30,6 +30,15 @@ impl<T: Copy + Default> Aligned<T> {
     }
 }
 
+impl<T: Copy + Default> From<&[T]> for Aligned<T> {
+    /// A copy.
+    fn from(values: &[T]) -> Self {
+        let mut copy = Self::zeros(values.len());
+        copy.copy_from_slice(values);
+        copy
+    }
+}
+
 impl<T> Deref for Aligned<T> {
     type Target = [T];
 
@@ -41,5 +50,21 @@ impl<T> Deref for Aligned<T> {
 impl<T> DerefMut for Aligned<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.memory[self.first..self.first + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_begin_at_a_line() {
+        for len in [0, 1, 7, 64, 1001] {
+            let ones = Aligned::from(&vec![1.0_f64; len][..]);
+            let zeros = Aligned::<f32>::zeros(len);
+            assert_eq!((ones.as_ptr() as usize % LINE, zeros.as_ptr() as usize % LINE), (0, 0));
+            assert_eq!((ones.len(), zeros.len()), (len, len));
+            assert!(ones.iter().all(|&v| v == 1.0) && zeros.iter().all(|&v| v == 0.0));
+        }
     }
 }

@@ -8,9 +8,6 @@ use skyscat_autodiff::Field;
 use skyscat_num::{Real, Simd, WithSimd};
 use std::ops::Range;
 
-/// Pixels of a block: their fields stay in the cache while they are paired.
-pub(super) const BLOCK: usize = 16;
-
 /// Makes the fields of all groups at a block of pixels, and the weights of these pixels:
 /// what is multiplied together lies side by side.
 pub(super) struct Fill<'a, T> {

@@ -2,7 +2,7 @@
 
 use super::Covariance;
 use super::factors::Factors;
-use super::fill::{BLOCK, Block, Fill};
+use super::fill::{Block, Fill};
 use super::linear::Linear;
 use super::local::{Collect, Gather, Local, WAVE};
 use super::packing::Packing;
@@ -37,7 +37,7 @@ impl Lengths {
         let Packing { lanes, width, .. } = packing;
         let (groups, layout, masks) = (op.groups(), &op.layout, op.masks.masks);
         let sums = layout.products + if op.config.centred { layout.slots } else { 0 };
-        let registers = packing.registers(BLOCK.min(layout.parts.rows));
+        let registers = packing.registers(packing.block().min(layout.parts.rows));
         // What comes behind a piece begins with a register too.
         let whole = |numbers: usize| numbers.next_multiple_of(width);
         Self {
@@ -183,8 +183,8 @@ impl<T: Real> Work<'_, T> {
         dispatch_widest(Gather { local, part, moduli, out: &mut *out });
         let moduli = &*out;
         let rows = op.layout.parts.range(part, op.stencil.rows());
-        for first in rows.clone().step_by(BLOCK) {
-            let rows = first..(first + BLOCK).min(rows.end);
+        for first in rows.clone().step_by(packing.block()) {
+            let rows = first..(first + packing.block()).min(rows.end);
             let registers = packing.registers(rows.len()) * packing.width;
             let z = &mut z[..op.groups() * registers * 2 * op.layout.slots];
             let weights = &mut weights[..op.masks.masks * registers];

@@ -61,14 +61,14 @@ impl<T: Real> WithSimd for Gather<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let Self { local, part, moduli, out } = self;
-        let columns = local.op.layout.parts.columns(part);
+        let (columns, used) = (local.op.layout.parts.columns(part), local.used());
         for (m, modulus) in moduli.iter().enumerate() {
             let mut at = m * local.row();
             for &column in columns {
                 let from = &modulus.data[column as usize * modulus.stride()..][..local.row()];
                 let out = &mut out[at..][..local.row()];
                 // Lanes that no chunk has.
-                out[local.used()..].fill(T::default());
+                out[used..].fill(T::default());
                 for chunk in local.packing.chunks(1) {
                     with_maps!(chunk.maps, C => for l in 0..local.op.groups() {
                         let (there, here) = local.places(chunk, l);

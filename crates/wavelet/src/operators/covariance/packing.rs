@@ -38,6 +38,12 @@ impl Packing {
         Self::new::<T>(field.lanes, field.maps)
     }
 
+    /// Pixels of a block: their fields stay in the cache while they are paired, and those
+    /// of two maps fill four registers.
+    pub(super) fn block(self) -> usize {
+        (2 * self.width).max(16)
+    }
+
     /// The chunks of a block of so many pixels.
     #[inline(always)]
     pub(super) fn chunks(self, pixels: usize) -> impl Iterator<Item = Chunk> {
@@ -48,7 +54,8 @@ impl Packing {
             (left > 0).then(|| {
                 let lanes = width.min(1 << left.ilog2());
                 // Of the last chunk no more lanes than its maps need.
-                let maps = if lanes < left { lanes } else { (all - first).next_power_of_two() };
+                let needed = all.saturating_sub(first).max(1).next_power_of_two();
+                let maps = if lanes < left { lanes } else { needed.min(lanes) };
                 let registers = (pixels * maps).div_ceil(width);
                 let chunk = Chunk { first, maps, register, registers };
                 first += lanes;
@@ -128,6 +135,7 @@ mod tests {
             (1, 1, 8, 5),
             (34, 34, 16, 7),
             (6, 6, 1, 3),
+            (12, 10, 1, 3),
         ];
         for (lanes, maps, width, pixels) in cases {
             let packing = Packing { lanes, maps, width };
