@@ -1,7 +1,7 @@
 //! The fields of all groups at a block of pixels: bands copied, moduli convolved.
 
 use super::Covariance;
-use super::local::{Local, piece};
+use super::local::{Local, Row, piece};
 use super::packing::{Chunk, Packing, with_maps};
 use crate::RotationTable;
 use skyscat_autodiff::Field;
@@ -227,7 +227,7 @@ fn convolve<T: Real, S: Simd>(
     let r = local.op.groups();
     let out = T::regs_mut::<S>(&mut out[..2 * r * local.row()]);
     let columns = out.len() / (2 * r);
-    let row = Row { local, pixel, first: m * columns, columns };
+    let row = Row::new(local, (pixel, m), columns);
     // Sums of at most 24 registers, or of 12 where there are only 16.
     let many = S::REGISTER_COUNT >= 32;
     let mut l = 0;
@@ -255,16 +255,6 @@ fn convolve<T: Real, S: Simd>(
         }
         l += n;
     }
-}
-
-/// A modulus at the columns of a pixel's stencil.
-struct Row<'a> {
-    local: Local<'a>,
-    pixel: usize,
-    /// First register of the modulus at a column.
-    first: usize,
-    /// Registers of it.
-    columns: usize,
 }
 
 impl Row<'_> {

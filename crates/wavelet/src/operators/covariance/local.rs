@@ -47,6 +47,24 @@ impl Local<'_> {
     }
 }
 
+/// A modulus at the columns of a pixel's stencil.
+pub(super) struct Row<'a> {
+    pub(super) local: Local<'a>,
+    pub(super) pixel: usize,
+    /// First register of the modulus at a column.
+    pub(super) first: usize,
+    /// Registers of it.
+    pub(super) columns: usize,
+}
+
+impl<'a> Row<'a> {
+    /// A modulus that takes so many registers at a column.
+    #[inline(always)]
+    pub(super) fn new(local: Local<'a>, (pixel, m): (usize, usize), columns: usize) -> Self {
+        Self { local, pixel, first: m * columns, columns }
+    }
+}
+
 /// Brings the moduli at the columns of a part.
 pub(super) struct Gather<'a, T> {
     pub(super) local: Local<'a>,

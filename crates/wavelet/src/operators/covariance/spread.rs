@@ -1,7 +1,7 @@
 //! Backward: where the gradients of the fields go.
 
 use super::fill::{Place, unpack};
-use super::local::{Local, piece_mut};
+use super::local::{Local, Row, piece_mut};
 use super::packing::with_maps;
 use skyscat_num::{Real, Simd, WithSimd};
 use std::ops::Range;
@@ -93,7 +93,7 @@ fn scatter<T: Real, S: Simd>(
     let r = local.op.groups();
     let row = T::regs::<S>(&row[..2 * r * local.row()]);
     let columns = row.len() / (2 * r);
-    let to = Row { local, pixel, first: m * columns, columns };
+    let to = Row::new(local, (pixel, m), columns);
     let mut l = 0;
     while l < r {
         // Gradients of 4·2·3 registers, or of 2·2·2 where there are only 16.
@@ -114,16 +114,6 @@ fn scatter<T: Real, S: Simd>(
         }
         l += n;
     }
-}
-
-/// A modulus at the columns of a pixel's stencil.
-struct Row<'a> {
-    local: Local<'a>,
-    pixel: usize,
-    /// First register of the modulus at a column.
-    first: usize,
-    /// Registers of it.
-    columns: usize,
 }
 
 impl Row<'_> {
