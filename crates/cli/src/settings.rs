@@ -470,7 +470,10 @@ impl Settings {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{}: cannot read the configuration", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{}: configuration", path.display()))
+        let named = || format!("{}: configuration", path.display());
+        // A table holds signed numbers: one that only fits u64 could not be laid over another.
+        toml::from_str::<toml::Table>(&text).with_context(named)?;
+        toml::from_str(&text).with_context(named)
     }
 
     /// As TOML.
@@ -520,5 +523,18 @@ mod tests {
         let text = format!("{:#}", Settings::read(&path).unwrap_err());
         assert!(text.contains("`step`") && text.contains("`steps`"), "{text}");
         assert!(text.contains("run.toml"), "{text}");
+    }
+
+    #[test]
+    fn numbers_beyond_those_of_toml_are_refused_where_they_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        for (number, fits) in [(i64::MAX as u64, true), (i64::MAX as u64 + 1, false)] {
+            std::fs::write(&path, format!("[emulate]\nsteps = {number}\n")).unwrap();
+            let read = Settings::default().over(Some(&path), &["emulate"]);
+            let text = read.err().map(|error| format!("{error:#}")).unwrap_or_default();
+            assert_eq!(text.is_empty(), fits, "{number}: {text}");
+            assert!(fits || text.contains("run.toml") && text.contains("line 2"), "{text}");
+        }
     }
 }
