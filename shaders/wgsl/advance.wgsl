@@ -19,15 +19,16 @@ struct AdvanceSizes {
 @group(0) @binding(5) var<storage, read_write> s: array<real>;
 @group(0) @binding(6) var<storage, read_write> y: array<real>;
 
-// s = trial − point, y = their gradients' difference; point = trial, so the gradients.
+// s = trial − point, y = their gradients' difference, both rounded to f32; point = trial,
+// so the gradients.
 @compute @workgroup_size(64)
 fn forward(invocation: Invocation) {
     let at = flat(invocation);
     if at >= sizes.numbers {
         return;
     }
-    s[at] = trial[at] - point[at];
-    y[at] = trial_gradient[at] - gradient[at];
+    s[at] = real(f32(trial[at] - point[at]));
+    y[at] = real(f32(trial_gradient[at] - gradient[at]));
     point[at] = trial[at];
     gradient[at] = trial_gradient[at];
 }

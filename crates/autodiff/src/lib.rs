@@ -24,6 +24,7 @@ mod gpu;
 mod graph;
 mod join;
 mod kernel;
+mod meeting;
 mod optimise;
 mod pieces;
 mod plan;

@@ -48,6 +48,11 @@ impl Pieces {
         starts.map(|first| first..(first + self.each).min(self.maps)).collect()
     }
 
+    /// Maps that an evaluation runs forward twice: those of all pieces but the last.
+    pub(crate) fn repeated(&self) -> usize {
+        self.ranges().last().map_or(0, |last| last.start)
+    }
+
     /// Most maps of a piece.
     pub(crate) fn most(&self) -> usize {
         self.each

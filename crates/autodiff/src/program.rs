@@ -1,10 +1,11 @@
 //! A compiled graph: buffers placed, ready to run without allocating.
 
+use crate::meeting::Meeting;
 use crate::plan::{Plan, Step};
 use crate::statistics::{Reading, places};
 use crate::{
-    Cut, Field, Floor, Forward, Graph, GraphError, JointPullback, Keeps, MemoryPlan, Objective,
-    Part, Pieces, Precision, Pullback, Purpose, Shape, Stat, TermValue,
+    Cut, Field, Floor, Forward, Graph, GraphError, HostVector, JointPullback, Keeps, MemoryPlan,
+    Objective, Part, Pieces, Precision, Pullback, Purpose, Shape, TermValue,
 };
 use rayon::prelude::*;
 use skyscat_num::{Aligned, Par};
@@ -42,9 +43,7 @@ pub struct Program<T> {
     lanes: usize,
     buffers: Vec<Aligned<T>>,
     scratch: Aligned<T>,
-    stats: Vec<Vec<f64>>,
-    stat_gradients: Vec<Vec<f64>>,
-    terms: Vec<TermValue>,
+    meeting: Meeting,
     par: Par,
 }
 
@@ -89,13 +88,7 @@ impl<T: Precision> Program<T> {
         let buffers = plan.buffers.iter().map(|&n| Aligned::zeros(n * lanes)).collect();
         let scratch = Aligned::zeros(scratch_len);
         let (whole, _) = pieces.place();
-        let stats: Vec<Vec<f64>> = graph
-            .terms
-            .iter()
-            .flat_map(|t| &t.inputs)
-            .map(|&n| vec![0.0; graph.shape(n).reals() * whole])
-            .collect();
-        let terms = graph.terms.iter().map(|t| TermValue::new(t.term.name())).collect();
+        let meeting = Meeting::new(&graph, whole, plan.reading);
         Ok(Self {
             plan,
             piece: 0..pieces.most(),
@@ -103,9 +96,7 @@ impl<T: Precision> Program<T> {
             lanes,
             buffers,
             scratch,
-            stat_gradients: stats.clone(),
-            stats,
-            terms,
+            meeting,
             par: par.clone(),
             graph,
         })
@@ -147,7 +138,7 @@ impl<T: Precision> Program<T> {
         par: &Par,
     ) -> Result<(MemoryPlan, Floor), GraphError> {
         let (plan, lanes, scratch) = Self::place_values(graph, pieces, purpose, par)?;
-        Ok((memory::<T>(&plan, lanes, scratch), floor::<T>(&plan, graph, pieces.maps())))
+        Ok((memory::<T>(&plan, lanes, scratch), floor::<T>(&plan, graph, pieces)))
     }
 
     /// Number of maps that it works on.
@@ -249,7 +240,7 @@ impl<T: Precision> Program<T> {
             self.read_stats();
         }
         if let Some(cut) = self.pieces.cut() {
-            cut.complete(&mut self.stats);
+            cut.complete(&mut self.meeting.values);
         }
         step(self, terms, x);
         for (at, piece) in pieces.iter().enumerate().rev() {
@@ -261,7 +252,7 @@ impl<T: Precision> Program<T> {
             (terms + 1..self.plan.steps.len()).for_each(|at| step(self, at, x));
             self.store(gradient);
         }
-        self.terms.iter().map(|term| term.value).sum()
+        self.terms().iter().map(|term| term.value).sum()
     }
 
     /// The steps before the terms; those after them go back.
@@ -274,7 +265,7 @@ impl<T: Precision> Program<T> {
         match self.plan.steps[at] {
             Step::Load(node) => self.load(node, x),
             Step::Forward(node) => self.forward(node),
-            Step::Terms => self.evaluate_terms(),
+            Step::Terms => self.meeting.evaluate(&self.graph),
             Step::Pullback { node, which } => self.pullback(at, node, which),
             Step::Joint(node) => self.joint(at, node),
         }
@@ -282,7 +273,7 @@ impl<T: Precision> Program<T> {
 
     /// The loss terms of the last evaluation, weights included.
     pub fn terms(&self) -> &[TermValue] {
-        &self.terms
+        &self.meeting.terms
     }
 
     /// Memory of this program.
@@ -292,7 +283,7 @@ impl<T: Precision> Program<T> {
 
     /// The least work of one run of this program, without padding.
     pub fn floor(&self) -> Floor {
-        floor::<T>(&self.plan, &self.graph, self.maps())
+        floor::<T>(&self.plan, &self.graph, &self.pieces)
     }
 
     fn field_of<'d>(&self, data: &'d [T], shape: Shape) -> Field<'d, T> {
@@ -362,16 +353,16 @@ impl<T: Precision> Program<T> {
     /// The inputs of all terms, of the maps in the buffers; those of the maps of other
     /// ranks are 0 until all have been added up.
     fn read_stats(&mut self) {
-        let mut stats = std::mem::take(&mut self.stats);
-        let nodes = self.graph.terms.iter().flat_map(|term| &term.inputs);
-        for (node, stat) in nodes.zip(stats.iter_mut()) {
-            if self.pieces.cut().is_some() && self.piece.start == 0 {
-                stat.fill(0.0);
+        let alone = self.pieces.cut().is_none() || self.piece.start > 0;
+        let mut meeting = std::mem::take(&mut self.meeting);
+        meeting.read(&self.graph, |node, values| {
+            if !alone {
+                values.fill(0.0);
             }
             let places = places(&self.graph, node.index(), self.plan.reading);
-            self.read(places, stat, self.place());
-        }
-        self.stats = stats;
+            self.read(places, values, self.place());
+        });
+        self.meeting = meeting;
     }
 
     /// The inputs of a node; without data once they may have been overwritten.
@@ -476,50 +467,22 @@ impl<T: Precision> Program<T> {
         self.field_of(data, shape)
     }
 
-    fn evaluate_terms(&mut self) {
-        let graph = self.graph.clone();
-        let stats = std::mem::take(&mut self.stats);
-        let (maps, _) = self.pieces.place();
-        let mut first = 0;
-        for (t, data) in graph.terms.iter().enumerate() {
-            let range = first..first + data.inputs.len();
-            first = range.end;
-            let views: Vec<Stat<'_>> = data
-                .inputs
-                .iter()
-                .zip(&stats[range.clone()])
-                .map(|(&n, data)| Stat { data, shape: graph.shape(n), maps })
-                .collect();
-            let mut gradients: Vec<&mut [f64]> =
-                self.stat_gradients[range.clone()].iter_mut().map(Vec::as_mut_slice).collect();
-            let value = data.weight * data.term.evaluate(&views, &mut gradients);
-            self.terms[t].value = value;
-        }
-        self.stats = stats;
-    }
-
+    /// The gradients of what the terms read, to be summed up from there.
     fn write_term_gradients(&mut self, at: usize) {
-        let graph = self.graph.clone();
-        let inputs = |g: &Graph| -> Vec<(usize, f64)> {
-            g.terms.iter().flat_map(|t| t.inputs.iter().map(|n| (n.index(), t.weight))).collect()
-        };
-        let (whole, first) = self.place();
-        let mut zeroed = vec![false; graph.len()];
-        for ((node, weight), source) in inputs(&graph).into_iter().zip(&self.stat_gradients) {
-            let (node, places) = places(&graph, node, self.plan.reading);
-            let buffer = self.plan.gradient[node].expect("a term's input has a gradient");
-            let len = graph.nodes[node].shape.reals() * self.lanes;
-            let target = &mut self.buffers[buffer][..len];
-            if self.plan.begins[node] == Some(at) && !std::mem::replace(&mut zeroed[node], true) {
-                target.fill(T::default());
+        let (_, first) = self.place();
+        let home = |node: usize| self.plan.gradient[node].expect("a term's input has a gradient");
+        let homes: Vec<usize> = self.meeting.sources.iter().map(|s| home(s.node)).collect();
+        let take = |&home: &usize| std::mem::take(&mut self.buffers[home]);
+        let mut buffers: Vec<Aligned<T>> = homes.iter().map(take).collect();
+        buffers.par_iter_mut().zip(&self.meeting.sources).for_each(|(buffer, source)| {
+            let gradient = &mut buffer[..self.graph.nodes[source.node].shape.reals() * self.lanes];
+            if self.plan.begins[source.node] == Some(at) {
+                gradient.fill(T::default());
             }
-            for (place, s) in places.zip(source.chunks_exact(whole)) {
-                let t = &mut target[place * self.lanes..][..self.lanes];
-                for (t, &s) in t.iter_mut().zip(&s[first..first + self.piece.len()]) {
-                    *t += T::from_f64(weight * s);
-                }
-            }
-        }
+            let (from, maps) = ((&*self.graph, self.plan.reading), (first, self.piece.len()));
+            self.meeting.add_gradient(from, source, maps, (gradient, self.lanes));
+        });
+        homes.into_iter().zip(buffers).for_each(|(home, buffer)| self.buffers[home] = buffer);
     }
 }
 
@@ -529,11 +492,11 @@ impl<T: Precision> Objective<Vec<T>> for Program<T> {
     }
 
     fn report(&self) -> &[TermValue] {
-        &self.terms
+        &self.meeting.terms
     }
 
     fn blame(&self) -> Option<String> {
-        self.broken_term()
+        self.meeting.broken::<T>(&self.graph)
     }
 }
 
@@ -543,28 +506,11 @@ impl<T: Precision> Objective<Part<T>> for Program<T> {
     }
 
     fn report(&self) -> &[TermValue] {
-        &self.terms
+        &self.meeting.terms
     }
 
     fn blame(&self) -> Option<String> {
-        self.broken_term()
-    }
-}
-
-impl<T: Precision> Program<T> {
-    /// The term of the last evaluation whose value or gradient is not finite.
-    fn broken_term(&self) -> Option<String> {
-        let mut gradients = self.stat_gradients.iter();
-        for (data, TermValue { name, value }) in self.graph.terms.iter().zip(&self.terms) {
-            if !value.is_finite() {
-                return Some(format!("the term {name} is {value}"));
-            }
-            let lost = |s: &f64| !T::from_f64(data.weight * s).to_f64().is_finite();
-            if gradients.by_ref().take(data.inputs.len()).flatten().any(lost) {
-                return Some(format!("the gradient of the term {name} is not finite"));
-            }
-        }
-        None
+        self.meeting.broken::<T>(&self.graph)
     }
 }
 
@@ -586,10 +532,13 @@ fn memory<T>(plan: &Plan, lanes: usize, scratch: usize) -> MemoryPlan {
     }
 }
 
-/// The least work of all steps for so many maps.
-fn floor<T>(plan: &Plan, graph: &Graph, maps: usize) -> Floor {
-    let mut floor = Floor::default();
+/// The least work of all steps, those forward once more for maps that are repeated.
+fn floor<T>(plan: &Plan, graph: &Graph, pieces: &Pieces) -> Floor {
+    let (mut floor, mut maps) = (Floor::default(), pieces.maps() + pieces.repeated());
     for step in &plan.steps {
+        if *step == Step::Terms {
+            maps = pieces.maps();
+        }
         floor.add(step.floor(graph, maps, std::mem::size_of::<T>()));
     }
     floor

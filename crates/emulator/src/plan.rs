@@ -86,13 +86,15 @@ impl Emulator {
         let (program, floor) = Program::<T>::measure(&graph, &maps, Purpose::Gradient, &self.par)?;
         let variables = self.channels().len() * self.nside().npix() * batch;
         let vector = variables * std::mem::size_of::<T>();
+        // Two differences a pair.
+        let history = 2 * self.config().lbfgs.memory * variables * std::mem::size_of::<f32>();
         Ok(BatchPlan {
             program,
             floor,
-            // Pairs of differences; x, gradient, direction and their trials.
-            descent_bytes: (2 * self.config().lbfgs.memory + 5) * vector,
-            // Both loops of the direction read every pair twice.
-            descent_traffic: (4.0 * self.config().lbfgs.memory as f64 + 10.0) * vector as f64,
+            // And x, gradient, direction and their trials.
+            descent_bytes: history + 5 * vector,
+            // Every pair is read for its products, and for the direction.
+            descent_traffic: (2 * history + 10 * vector) as f64,
             variables,
             real_bytes: std::mem::size_of::<T>(),
         })

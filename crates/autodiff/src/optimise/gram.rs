@@ -76,11 +76,12 @@ impl Gram {
         self.slot(self.count)
     }
 
-    /// Counts the pair of the next slot in, if it has curvature: one without would spoil
-    /// the metric.
+    /// Counts the pair of the next slot in, if it has curvature, ⟨s, y⟩ > ε |s| |y|: one
+    /// without would spoil the metric.
     pub(crate) fn count_in(&mut self, slot: usize) {
         let (s, y) = (2 * slot, 2 * slot + 1);
-        if self.product(s, y) > f64::EPSILON * self.product(y, y) {
+        let size = self.product(s, s).sqrt() * self.product(y, y).sqrt();
+        if self.product(s, y) > f64::EPSILON * size {
             self.count += 1;
         }
     }
@@ -209,11 +210,16 @@ mod tests {
     fn a_pair_without_curvature_is_not_counted() {
         let mut gram = Gram::new(2);
         let slot = gram.next_slot();
-        gram.set_product(2 * slot + 1, 2 * slot + 1, 1.0);
-        for (sy, count) in [(-1.0, 0), (0.0, 0), (1e-17, 0), (1e-3, 1)] {
-            gram.set_product(2 * slot, 2 * slot + 1, sy);
-            gram.count_in(slot);
-            assert_eq!(gram.len(), count, "{sy}");
+        // Whatever the units of the gradient.
+        for scale in [1e-30, 1.0, 1e30] {
+            gram.clear();
+            gram.set_product(2 * slot, 2 * slot, 1.0);
+            gram.set_product(2 * slot + 1, 2 * slot + 1, scale * scale);
+            for (sy, count) in [(-1.0, 0), (0.0, 0), (1e-17, 0), (1e-3, 1)] {
+                gram.set_product(2 * slot, 2 * slot + 1, scale * sy);
+                gram.count_in(slot);
+                assert_eq!(gram.len(), count, "{scale:e} {sy}");
+            }
         }
     }
 }

@@ -55,16 +55,6 @@ pub enum LbfgsError {
     Vectors(Failure),
 }
 
-impl LbfgsError {
-    /// As what ends a step.
-    pub(crate) fn into_failure(self) -> Failure {
-        match self {
-            Self::Vectors(failure) => failure,
-            other => Failure { reason: other.to_string(), lost: false },
-        }
-    }
-}
-
 /// A descent on the host, as it is saved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedLbfgs {
@@ -327,6 +317,48 @@ mod tests {
         }
         assert_eq!(whole.x, resumed.x);
         assert_eq!(whole.evaluations, resumed.evaluations);
+    }
+
+    #[test]
+    fn pairs_are_kept_in_f32_and_multiplied_as_they_are_kept() {
+        let mut descent =
+            Lbfgs::start(LbfgsConfig::campeti2025(), vec![-1.2; 6], &mut Rosenbrock).unwrap();
+        for _ in 0..12 {
+            descent.step(&mut Rosenbrock);
+        }
+        let saved = descent.save().unwrap();
+        let narrow = |v: &[f64]| v.iter().all(|&x| f64::from(x as f32) == x);
+        assert!(!narrow(&saved.x) && !narrow(&saved.gradient));
+        assert_eq!(saved.pairs.len(), 10);
+        for (s, y, rho) in &saved.pairs {
+            assert!(narrow(s) && narrow(y));
+            let exact = s.dot(y);
+            let size: f64 = s.iter().zip(y).map(|(s, y)| (s * y).abs()).sum();
+            assert!((1.0 / rho - exact).abs() <= 8.0 * f64::EPSILON * size, "{rho} {exact}");
+        }
+    }
+
+    /// A bowl whose gradients are as large as wanted.
+    struct Bowl(f64);
+
+    impl Objective<Vec<f64>> for Bowl {
+        fn value_and_gradient(&mut self, x: &Vec<f64>, g: &mut Vec<f64>) -> f64 {
+            x.iter().zip(g).for_each(|(x, g)| *g = 2.0 * self.0 * x);
+            self.0 * x.iter().map(|x| x * x).sum::<f64>()
+        }
+    }
+
+    #[test]
+    fn gradients_beyond_f32_are_descended_without_pairs() {
+        for (scale, pairs) in [(1e60, false), (1e30, true), (1e-10, true)] {
+            let mut bowl = Bowl(scale);
+            let x = vec![1.0, -2.0, 0.5];
+            let mut descent = Lbfgs::start(LbfgsConfig::campeti2025(), x, &mut bowl).unwrap();
+            let before = descent.value;
+            assert_eq!(descent.step(&mut bowl), None);
+            assert!(descent.value < before && descent.value.is_finite(), "{scale:e}");
+            assert_eq!(!descent.pairs.is_empty(), pairs, "{scale:e}");
+        }
     }
 
     #[test]

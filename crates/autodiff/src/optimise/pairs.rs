@@ -1,7 +1,9 @@
 //! What L-BFGS remembers: pairs of differences, and the direction that follows.
 
 use super::gram::Gram;
+use super::vector::{Terms, differ};
 use super::{Failure, HostVector, LbfgsError};
+use skyscat_num::Real;
 use std::fmt::Debug;
 
 /// A pair (s, y) on the host, and 1/⟨s, y⟩.
@@ -82,37 +84,42 @@ pub trait Pairs<V>: Debug + Send + Sized {
 }
 
 /// Pairs on the host; the direction by their Gram matrix.
+///
+/// Pairs are kept in `f32` whatever the precision of the descent: each is read twice an
+/// iteration, which is most of what an iteration takes beside its evaluation. A pair is
+/// rounded once and all products are those of rounded pairs, so that the metric is a true
+/// BFGS metric, of steps and changes of gradient that are off by 6e-8 of themselves. A
+/// pair with a number beyond the range of `f32` (3e38) is not kept, and one whose numbers
+/// are all below it (1e-45) has no curvature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostPairs<V> {
     gram: Gram,
     /// Without numbers: the pattern of vectors that are loaded.
     like: V,
-    /// s and y of each slot, once it is used.
-    vectors: Vec<Option<V>>,
+    /// s and y of each slot, empty until it is used.
+    vectors: Vec<Vec<f32>>,
 }
 
 impl<V: HostVector> HostPairs<V> {
-    /// Computes the products of the pairs and of some vectors with these.
-    fn multiply<const N: usize>(&mut self, own: [usize; N], gradient: Option<&V>) {
-        let pairs = self.gram.slots().flat_map(|k| [2 * k, 2 * k + 1]);
-        let all: Vec<usize> = pairs.chain(own).collect();
-        let vector = |at: usize| match at < self.vectors.len() {
-            true => self.vectors[at].as_ref().expect("a slot in use"),
-            false => gradient.expect("a gradient"),
-        };
-        let vectors: Vec<&V> = all.iter().map(|&at| vector(at)).collect();
-        let found = V::products(&vectors, own.map(vector));
-        for (&a, row) in all.iter().zip(found.chunks_exact(N)) {
-            own.iter().zip(row).for_each(|(&b, &value)| self.gram.set_product(a, b, value));
-        }
+    /// The places of all pairs, and of the vectors of one more slot.
+    fn places(&self, more: Option<usize>) -> Vec<usize> {
+        self.gram.slots().chain(more).flat_map(|k| [2 * k, 2 * k + 1]).collect()
     }
 
-    /// The vector at a place, made like another if there was none.
-    fn room(&mut self, at: usize, like: &V) -> Result<&mut V, LbfgsError> {
-        let place = &mut self.vectors[at];
-        match place {
-            Some(vector) => Ok(vector),
-            None => Ok(place.insert(like.zeros_like()?)),
+    /// Takes down the products of pairs, and of the gradient if it is given, with the
+    /// vectors at some places.
+    fn multiply<const N: usize>(
+        &mut self,
+        pairs: &[usize],
+        gradient: Option<&[V::Number]>,
+        (places, others): ([usize; N], [&[V::Number]; N]),
+    ) {
+        let narrow: Vec<&[f32]> = pairs.iter().map(|&at| &self.vectors[at][..]).collect();
+        let wide: Vec<&[V::Number]> = gradient.into_iter().collect();
+        let found = self.like.products(&narrow, &wide, others);
+        let all = pairs.iter().copied().chain([self.gram.gradient()]);
+        for (a, row) in all.zip(found.chunks_exact(N)) {
+            places.iter().zip(row).for_each(|(&b, &value)| self.gram.set_product(a, b, value));
         }
     }
 }
@@ -120,7 +127,7 @@ impl<V: HostVector> HostPairs<V> {
 impl<V: HostVector> Pairs<V> for HostPairs<V> {
     fn new(memory: usize, like: &V) -> Result<Self, LbfgsError> {
         let gram = Gram::new(memory);
-        let vectors = (0..gram.gradient()).map(|_| None).collect();
+        let vectors = vec![Vec::new(); gram.gradient()];
         Ok(Self { gram, like: like.like(&[])?, vectors })
     }
 
@@ -133,31 +140,36 @@ impl<V: HostVector> Pairs<V> for HostPairs<V> {
     }
 
     fn aim(&mut self, gradient: &V, direction: &mut V) -> Result<Aim, Failure> {
-        let last = self.gram.gradient();
+        let (last, gradient) = (self.gram.gradient(), gradient.own());
+        let places = self.places(None);
         if !self.gram.knows_gradient {
-            self.multiply([last], Some(gradient));
+            self.multiply(&places, Some(gradient), ([last], [gradient]));
             self.gram.knows_gradient = true;
         }
         let c = self.gram.coefficients();
-        let pairs = self.gram.slots().flat_map(|k| [2 * k, 2 * k + 1]);
-        let terms: Vec<(f64, &V)> = pairs
-            .map(|at| (c[at], self.vectors[at].as_ref().expect("a slot in use")))
-            .chain([(c[last], gradient)])
-            .collect();
-        direction.combine(&terms);
+        let number = <V::Number as Real>::from_f64;
+        let pairs = places.iter().map(|&at| (number(c[at]), &self.vectors[at][..])).collect();
+        Terms { gradient: (number(c[last]), gradient), pairs }.add_up(direction.own_mut());
         let norm = self.gram.product(last, last).sqrt();
         Ok(Aim { norm, slope: self.gram.slope(&c) })
     }
 
     fn advance(&mut self, here: At<'_, V>, there: At<'_, V>) -> Result<(), Failure> {
         let slot = self.gram.next_slot();
-        let (s, y) = (2 * slot, 2 * slot + 1);
-        let failure = LbfgsError::into_failure;
-        self.room(s, here.x).map_err(failure)?.set_sum(there.x, -1.0, here.x);
-        self.room(y, here.x).map_err(failure)?.set_sum(there.gradient, -1.0, here.gradient);
+        let (s, y, last) = (2 * slot, 2 * slot + 1, self.gram.gradient());
+        let moves = [(s, &*there.x, &mut *here.x), (y, &*there.gradient, &mut *here.gradient)];
+        for (at, new, old) in moves {
+            let narrow = &mut self.vectors[at];
+            narrow.resize(new.own().len(), 0.0);
+            differ(new.own(), old.own_mut(), narrow);
+        }
+        // What was left behind now holds the pair.
         std::mem::swap(here.x, there.x);
         std::mem::swap(here.gradient, there.gradient);
-        self.multiply([s, y, self.gram.gradient()], Some(here.gradient));
+        let gradient = here.gradient.own();
+        let others = ([s, y, last], [there.x.own(), there.gradient.own(), gradient]);
+        let places = self.places(Some(slot));
+        self.multiply(&places, Some(gradient), others);
         self.gram.knows_gradient = true;
         self.gram.count_in(slot);
         Ok(())
@@ -165,7 +177,7 @@ impl<V: HostVector> Pairs<V> for HostPairs<V> {
 
     fn vector(&self, at: usize) -> Result<Vec<f64>, LbfgsError> {
         let place = 2 * self.gram.slot(at / 2) + at % 2;
-        self.vectors[place].as_ref().expect("a slot in use").numbers()
+        self.like.of_own(&self.vectors[place]).numbers()
     }
 
     fn curvatures(&self) -> Vec<f64> {
@@ -174,9 +186,17 @@ impl<V: HostVector> Pairs<V> for HostPairs<V> {
 
     fn take_up(&mut self, s: &[f64], y: &[f64]) -> Result<(), LbfgsError> {
         let slot = self.gram.next_slot();
-        self.vectors[2 * slot] = Some(self.like.like(s)?);
-        self.vectors[2 * slot + 1] = Some(self.like.like(y)?);
-        self.multiply([2 * slot, 2 * slot + 1], None);
+        let (at_s, at_y) = (2 * slot, 2 * slot + 1);
+        let mut pair = [self.like.like(s)?, self.like.like(y)?];
+        for (at, vector) in [at_s, at_y].into_iter().zip(&mut pair) {
+            let narrow: Vec<f32> = vector.own().iter().map(|x| x.to_f64() as f32).collect();
+            // As the pair was multiplied with all others: rounded.
+            *vector = vector.of_own(&narrow);
+            self.vectors[at] = narrow;
+        }
+        let places = self.places(Some(slot));
+        let [s, y] = &pair;
+        self.multiply(&places, None, ([at_s, at_y], [s.own(), y.own()]));
         self.gram.take_up(slot);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::{HostPairs, LbfgsError, Pairs};
 use rayon::prelude::*;
 use skyscat_num::{Real, Simd, WithSimd, dispatch_widest, tree_sum};
+use std::ops::Range;
 
 /// A vector of variables, on the host or a device.
 pub trait Vector: Sized {
@@ -29,14 +30,26 @@ pub trait Vector: Sized {
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self);
 }
 
-/// A vector whose numbers this process has at hand, so that it can multiply and combine
-/// many of them at once.
+/// A vector of which this process has numbers at hand, all of them or a part, so that it
+/// can multiply and combine many vectors at once.
 pub trait HostVector: Vector + std::fmt::Debug + Send {
-    /// ⟨v, o⟩ of each vector with each of the others, `[vector][other]`, with bits that
-    /// depend neither on the thread count nor on which of the two is the vector.
-    fn products<const N: usize>(vectors: &[&Self], others: [&Self; N]) -> Vec<f64>;
-    /// self ← Σ a·v, in the order of the terms.
-    fn combine(&mut self, terms: &[(f64, &Self)]);
+    /// What the numbers are.
+    type Number: Real;
+    /// The numbers that this process has.
+    fn own(&self) -> &[Self::Number];
+    /// The same, to be written.
+    fn own_mut(&mut self) -> &mut [Self::Number];
+    /// The vector of which this process has these numbers, else like this one.
+    fn of_own(&self, own: &[f32]) -> Self;
+    /// ⟨v, o⟩ of each vector with each of the others, `[narrow, then wide][other]`, all by
+    /// the numbers that this process has of them, with bits that do not depend on the
+    /// thread count, nor on which of two wide ones is the other.
+    fn products<const N: usize>(
+        &self,
+        narrow: &[&[f32]],
+        wide: &[&[Self::Number]],
+        others: [&[Self::Number]; N],
+    ) -> Vec<f64>;
 }
 
 /// Numbers a chunk of a parallel vector operation.
@@ -45,11 +58,12 @@ const CHUNK: usize = 1 << 11;
 /// Sums of a product that grow side by side.
 const LANES: usize = 16;
 
-/// Products of each vector with `N` others, over one chunk, `[vector][other]`.
+/// Products of each vector with `N` others, over one chunk, `[narrow, then wide][other]`.
 struct Products<'a, T, const N: usize> {
-    vectors: &'a [&'a [T]],
+    narrow: &'a [&'a [f32]],
+    wide: &'a [&'a [T]],
     others: [&'a [T]; N],
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     out: &'a mut [f64],
 }
 
@@ -57,33 +71,70 @@ impl<T: Real, const N: usize> WithSimd for Products<'_, T, N> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        let others = self.others.map(|other| &other[self.range.clone()]);
-        for (vector, out) in self.vectors.iter().zip(self.out.chunks_exact_mut(N)) {
-            let vector = &vector[self.range.clone()];
-            let (blocks, rest) = vector.as_chunks::<LANES>();
-            let mut sums = [[0.0f64; LANES]; N];
-            for (at, v) in blocks.iter().enumerate() {
-                for (sum, other) in sums.iter_mut().zip(others) {
-                    let other: &[T; LANES] = other[at * LANES..].first_chunk().expect("a block");
-                    for ((sum, v), other) in sum.iter_mut().zip(v).zip(other) {
-                        *sum += v.to_f64() * other.to_f64();
-                    }
-                }
-            }
-            for ((out, mut sum), other) in out.iter_mut().zip(sums).zip(others) {
-                let other = &other[blocks.len() * LANES..];
-                let tail: f64 = rest.iter().zip(other).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
-                tree_sum(&mut sum, LANES);
-                *out = sum[0] + tail;
-            }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { narrow, wide, others, range, out } = self;
+        let others = others.map(|other| &other[range.clone()]);
+        let (of_narrow, of_wide) = out.split_at_mut(N * narrow.len());
+        for (vector, out) in narrow.iter().zip(of_narrow.chunks_exact_mut(N)) {
+            multiply(simd, &vector[range.clone()], others, out);
+        }
+        for (vector, out) in wide.iter().zip(of_wide.chunks_exact_mut(N)) {
+            multiply(simd, &vector[range.clone()], others, out);
         }
     }
 }
 
-/// Σ a·v over some numbers of each vector.
+/// Products of one vector with `N` others.
+#[inline(always)]
+fn multiply<A: Real, T: Real, const N: usize, S: Simd>(
+    simd: S,
+    vector: &[A],
+    others: [&[T]; N],
+    out: &mut [f64],
+) {
+    let (blocks, rest) = vector.as_chunks::<LANES>();
+    let mut sums = [[0.0f64; LANES]; N];
+    for (at, v) in blocks.iter().enumerate() {
+        let v = widen(v);
+        for (sum, other) in sums.iter_mut().zip(others) {
+            let other = widen::<T>(other[at * LANES..].first_chunk().expect("a block"));
+            let factors = f64::regs::<S>(&v).iter().zip(f64::regs::<S>(&other));
+            for (sum, (&v, &other)) in f64::regs_mut::<S>(sum).iter_mut().zip(factors) {
+                *sum = <f64 as Real>::mul_add(simd, v, other, *sum);
+            }
+        }
+    }
+    for ((out, mut sum), other) in out.iter_mut().zip(sums).zip(others) {
+        let other = &other[blocks.len() * LANES..];
+        let tail: f64 = rest.iter().zip(other).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
+        tree_sum(&mut sum, LANES);
+        *out = sum[0] + tail;
+    }
+}
+
+#[inline(always)]
+fn widen<T: Real>(numbers: &[T; LANES]) -> [f64; LANES] {
+    std::array::from_fn(|i| numbers[i].to_f64())
+}
+
+/// What a direction is made of.
+pub(super) struct Terms<'a, T> {
+    pub(super) gradient: (T, &'a [T]),
+    pub(super) pairs: Vec<(T, &'a [f32])>,
+}
+
+impl<T: Real> Terms<'_, T> {
+    /// out ← the sum of all terms.
+    pub(super) fn add_up(&self, out: &mut [T]) {
+        out.par_chunks_mut(CHUNK).enumerate().for_each(|(part, out)| {
+            dispatch_widest(Combine { terms: self, first: part * CHUNK, out });
+        });
+    }
+}
+
+/// Some numbers of that sum.
 struct Combine<'a, T> {
-    terms: &'a [(T, &'a [T])],
+    terms: &'a Terms<'a, T>,
     first: usize,
     out: &'a mut [T],
 }
@@ -93,38 +144,60 @@ impl<T: Real> WithSimd for Combine<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        self.out.fill(T::default());
+        let Self { terms: Terms { gradient: (a, gradient), pairs }, first, out } = self;
+        let gradient = &gradient[first..][..out.len()];
+        out.iter_mut().zip(gradient).for_each(|(out, &g)| *out = *a * g);
         // Vectors in turn, a piece at a time: the piece of the sum stays in the cache.
-        for (a, vector) in self.terms {
-            let vector = &vector[self.first..][..self.out.len()];
-            self.out.iter_mut().zip(vector).for_each(|(out, &v)| *out += *a * v);
+        for (a, vector) in pairs {
+            let vector = &vector[first..][..out.len()];
+            out.iter_mut().zip(vector).for_each(|(out, &v)| *out += *a * T::from_f64(v.into()));
         }
     }
 }
 
+/// narrow ← new − old, and old the same as it was rounded.
+pub(super) fn differ<T: Real>(new: &[T], old: &mut [T], narrow: &mut [f32]) {
+    let chunks = old.par_chunks_mut(CHUNK).zip(narrow.par_chunks_mut(CHUNK));
+    chunks.zip(new.par_chunks(CHUNK)).for_each(|((old, narrow), new)| {
+        for ((old, narrow), &new) in old.iter_mut().zip(narrow).zip(new) {
+            *narrow = (new - *old).to_f64() as f32;
+            *old = T::from_f64((*narrow).into());
+        }
+    });
+}
+
 impl<T: Real> HostVector for Vec<T> {
-    fn products<const N: usize>(vectors: &[&Self], others: [&Self; N]) -> Vec<f64> {
-        let others = others.map(Self::as_slice);
-        let vectors: Vec<&[T]> = vectors.iter().map(|v| v.as_slice()).collect();
-        let vectors = vectors.as_slice();
+    type Number = T;
+
+    fn own(&self) -> &[T] {
+        self
+    }
+
+    fn own_mut(&mut self) -> &mut [T] {
+        self
+    }
+
+    fn of_own(&self, own: &[f32]) -> Self {
+        own.iter().map(|&x| T::from_f64(x.into())).collect()
+    }
+
+    fn products<const N: usize>(
+        &self,
+        narrow: &[&[f32]],
+        wide: &[&[T]],
+        others: [&[T]; N],
+    ) -> Vec<f64> {
         let numbers = others.first().map_or(0, |other| other.len());
-        let (parts, each) = (numbers.div_ceil(CHUNK).max(1), vectors.len() * N);
+        let each = (narrow.len() + wide.len()) * N;
+        let parts = numbers.div_ceil(CHUNK).max(1);
         let mut sums = vec![0.0; parts * each];
         sums.par_chunks_mut(each.max(1)).enumerate().for_each(|(part, out)| {
             let range = part * CHUNK..((part + 1) * CHUNK).min(numbers);
-            dispatch_widest(Products { vectors, others, range, out });
+            dispatch_widest(Products { narrow, wide, others, range, out });
         });
         tree_sum(&mut sums, parts);
         sums.truncate(each);
         sums
-    }
-
-    fn combine(&mut self, terms: &[(f64, &Self)]) {
-        let terms: Vec<(T, &[T])> =
-            terms.iter().map(|(a, v)| (T::from_f64(*a), v.as_slice())).collect();
-        self.par_chunks_mut(CHUNK).enumerate().for_each(|(part, out)| {
-            dispatch_widest(Combine { terms: &terms, first: part * CHUNK, out });
-        });
     }
 }
 
@@ -144,7 +217,7 @@ impl<T: Real> Vector for Vec<T> {
     }
 
     fn dot(&self, other: &Self) -> f64 {
-        Self::products(&[self], [other])[0]
+        self.products(&[], &[self], [other])[0]
     }
 
     fn set_sum(&mut self, x: &Self, a: f64, y: &Self) {
