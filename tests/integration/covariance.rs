@@ -1,7 +1,7 @@
 //! The covariance operator against its formula, written out from single operators.
 
 use num_complex::Complex64;
-use skyscat_autodiff::{Graph, Program, Purpose, Shape, Stat, Term, check};
+use skyscat_autodiff::{Graph, Precision, Program, Purpose, Shape, Stat, Term, check};
 use skyscat_healpix::Nside;
 use skyscat_num::{Par, Seed};
 use skyscat_wavelet::{
@@ -118,7 +118,7 @@ fn bound(x: &[Complex64], y: &[Complex64], weights: &[f64], largest: f64) -> f64
 }
 
 /// What the operator gives: `[mask][channel]` of one map, and the pairs' channels.
-fn run(
+fn run<T: Precision>(
     r: usize,
     config: &CovarianceConfig,
     masks: Arc<Masks>,
@@ -132,9 +132,8 @@ fn run(
     let node = graph.apply(operator, &inputs).unwrap();
     graph.output("out", node);
     let par = Par::new(threads).unwrap();
-    let mut program =
-        Program::<f64>::compile(Arc::new(graph), maps, Purpose::Values, &par).unwrap();
-    program.evaluate(x);
+    let mut program = Program::<T>::compile(Arc::new(graph), maps, Purpose::Values, &par).unwrap();
+    program.evaluate(&x.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>());
     let (shape, data) = program.output("out").unwrap();
     let at = |mask: usize, c: usize| {
         let at = (mask * shape.channels + c) * 2 * maps + map;
@@ -167,7 +166,7 @@ fn covariances_are_the_formula() {
                 Part::Band(i) => &list[i],
                 Part::Modulus(i) => &list[config.bands + i],
             };
-            let (found, ranges) = run(r, &config, two_masks(), (&x, maps, 2), 2);
+            let (found, ranges) = run::<f64>(r, &config, two_masks(), (&x, maps, 2), 2);
             for (mask, weights) in [&half, &graded].into_iter().enumerate() {
                 for (&(px, py), range) in config.pairs.iter().zip(&ranges) {
                     let mut channel = range.start;
@@ -217,10 +216,10 @@ fn maps_beside_a_map_change_its_covariances_by_the_rounding_of_sums() {
     };
     let half: Vec<f64> = (0..PIXELS).map(|p| f64::from(u8::from(p % 3 == 0))).collect();
     let graded: Vec<f64> = (0..PIXELS).map(|p| p as f64 / 7.0).collect();
-    let of_all = run(r, &config, two_masks(), (&x, maps, map), 1);
+    let of_all = run::<f64>(r, &config, two_masks(), (&x, maps, map), 1);
     // The largest difference in units of its bound, of one map taken out of all.
     let worst = |own: &[f64]| {
-        let (found, ranges) = run(r, &config, two_masks(), (own, 1, 0), 1);
+        let (found, ranges) = run::<f64>(r, &config, two_masks(), (own, 1, 0), 1);
         let mut worst = 0.0f64;
         for (mask, weights) in [&half, &graded].into_iter().enumerate() {
             for (&(px, py), range) in config.pairs.iter().zip(&ranges) {
@@ -241,6 +240,47 @@ fn maps_beside_a_map_change_its_covariances_by_the_rounding_of_sums() {
     // Must fail: one number off by a billionth.
     own[1000] *= 1.0 + 1e-9;
     assert!(worst(&own) > 1.0, "{} of the bound", worst(&own));
+}
+
+#[test]
+fn batches_that_fill_no_whole_register_in_f32_have_the_covariances_of_f64() {
+    let (r, config) = (4, config(4, true, true));
+    let half: Vec<f64> = (0..PIXELS).map(|p| f64::from(u8::from(p % 3 == 0))).collect();
+    let graded: Vec<f64> = (0..PIXELS).map(|p| p as f64 / 7.0).collect();
+    // One, two or three of twelve lanes hold no map, or four of sixteen.
+    for maps in [9, 10, 11, 13] {
+        // Numbers of f32, so that both precisions begin with the same.
+        let narrow = |x: f64| f64::from(x as f32);
+        let x: Vec<f64> = noise(r, &config, maps).into_iter().map(narrow).collect();
+        let largest = x.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        for map in [0, 7, 8, maps - 1] {
+            let list = parts(r, &config, &x, maps, map);
+            let of = |part: Part| match part {
+                Part::Band(i) => &list[i],
+                Part::Modulus(i) => &list[config.bands + i],
+            };
+            let at = |map| (&x[..], maps, map);
+            let (found, ranges) = run::<f32>(r, &config, two_masks(), at(map), 2);
+            let (wide, _) = run::<f64>(r, &config, two_masks(), at(map), 2);
+            let (other, _) = run::<f64>(r, &config, two_masks(), at((map + 1) % maps), 2);
+            let mut differ = false;
+            for (mask, weights) in [&half, &graded].into_iter().enumerate() {
+                for (&(px, py), range) in config.pairs.iter().zip(&ranges) {
+                    let pairs = of(px).iter().zip(of(py)).flat_map(|(gx, gy)| {
+                        gy.iter().flat_map(move |y| gx.iter().map(move |x| (x, y)))
+                    });
+                    for (channel, (x, y)) in range.clone().zip(pairs) {
+                        let scale = f64::from(f32::EPSILON) / f64::EPSILON;
+                        let bound = scale * bound(x, y, weights, largest);
+                        let error = (found[mask][channel] - wide[mask][channel]).norm();
+                        assert!(error <= bound, "{maps} maps, {px:?} {py:?}: {error:e}");
+                        differ |= (found[mask][channel] - other[mask][channel]).norm() > bound;
+                    }
+                }
+            }
+            assert!(differ, "the next map would pass");
+        }
+    }
 }
 
 #[test]
@@ -348,13 +388,13 @@ fn gradients_reach_every_part_of_a_larger_sphere() {
 fn bits_do_not_depend_on_threads() {
     let config = config(4, true, true);
     let x = noise(4, &config, 3);
-    let one = run(4, &config, two_masks(), (&x, 3, 1), 1).0;
+    let one = run::<f64>(4, &config, two_masks(), (&x, 3, 1), 1).0;
     for threads in [2, 7] {
-        assert_eq!(run(4, &config, two_masks(), (&x, 3, 1), threads).0, one);
+        assert_eq!(run::<f64>(4, &config, two_masks(), (&x, 3, 1), threads).0, one);
     }
     let mut other = x.clone();
     other[7] *= 1.0 + 1e-12;
-    assert_ne!(run(4, &config, two_masks(), (&other, 3, 1), 1).0, one, "must fail");
+    assert_ne!(run::<f64>(4, &config, two_masks(), (&other, 3, 1), 1).0, one, "must fail");
 }
 
 #[test]

@@ -28,21 +28,25 @@ pub fn dispatch<T: Real, K: WithSimd>(lanes: usize, kernel: K) -> K::Output {
 }
 
 /// Runs a kernel on rows of `lanes` numbers whose last register may overlap the one before
-/// it: ten numbers are three registers of four, which begin at 0, 4 and 6. Where they
-/// begin, [`register_start`] tells.
+/// it, with the widest registers that such a row has room for: ten numbers are two
+/// registers of eight, which begin at 0 and 2. Where they begin, [`register_start`] tells.
 ///
 /// # Panics
 /// If `lanes` is not a multiple of [`Real::LANES`].
 pub fn dispatch_overlapping<T: Real, K: WithSimd>(lanes: usize, kernel: K) -> K::Output {
     assert!(lanes.is_multiple_of(T::LANES), "{lanes} lanes of {}", T::NAME);
-    #[cfg(target_arch = "x86_64")]
-    if !lanes.is_multiple_of(4 * T::LANES)
-        && lanes > 2 * T::LANES
-        && let Some(simd) = pulp::x86::V3::try_new()
-    {
-        return pulp::Simd::vectorize(simd, kernel);
+    match lanes >= 4 * T::LANES {
+        true => dispatch_widest(kernel),
+        false => {
+            #[cfg(target_arch = "x86_64")]
+            if lanes > 2 * T::LANES
+                && let Some(simd) = pulp::x86::V3::try_new()
+            {
+                return pulp::Simd::vectorize(simd, kernel);
+            }
+            dispatch::<T, K>(lanes, kernel)
+        }
     }
-    dispatch::<T, K>(lanes, kernel)
 }
 
 /// Where a register of `width` lanes begins in a row of `lanes`.

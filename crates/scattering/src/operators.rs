@@ -1,10 +1,11 @@
 //! Small operators on coefficients: normalisation and the moments of S0.
 
+use rayon::prelude::*;
 use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Forward, GraphError, JointPullback, Keeps, Kernel, Operator, Pullback, Shape,
 };
-use skyscat_num::{Real, Simd, WithSimd, dispatch};
+use skyscat_num::{Real, Simd, WithSimd, dispatch, tree_sum};
 
 /// 1/√p of powers, 0 where there is none.
 #[derive(Debug)]
@@ -104,46 +105,104 @@ impl Operator for Normalise {
     }
 }
 
+impl Normalise {
+    /// Channels that one task takes.
+    const CHUNK: usize = 512;
+
+    /// Splits rows of so many numbers a channel into the channels of one task each: `work`
+    /// is given the row, the first channel, and the numbers.
+    fn for_channels<'t, T: Send + 't>(
+        &self,
+        (numbers, channel): (&'t mut [T], usize),
+    ) -> impl IndexedParallelIterator<Item = (usize, usize, &'t mut [T])> {
+        let row = self.factors.len() * channel;
+        let chunks = numbers.chunks_mut(row).enumerate().flat_map(move |(row, numbers)| {
+            let chunks = numbers.chunks_mut(Self::CHUNK * channel).enumerate();
+            chunks.map(move |(at, chunk)| (row, at * Self::CHUNK, chunk))
+        });
+        chunks.collect::<Vec<_>>().into_par_iter()
+    }
+}
+
 impl Kernel for Normalise {
+    /// The gradient of the factors from each task.
+    fn scratch<T: Real>(&self, inputs: &[Shape], lanes: usize) -> usize {
+        let tasks = inputs[0].rows * self.factors.len().div_ceil(Self::CHUNK);
+        tasks * inputs[1].width() * lanes
+    }
+
     fn forward<T: Real>(&self, call: Forward<'_, T>) {
         let [x, scales] = call.inputs else { unreachable!("checked by shape") };
         let (lanes, channel) = (x.lanes, x.shape.width() / x.shape.channels * x.lanes);
-        let rows = call.output.chunks_exact_mut(x.stride()).zip(x.data.chunks_exact(x.stride()));
-        for ((out, x), scales) in rows.zip(scales.data.chunks_exact(scales.stride())) {
-            let channels = out.chunks_exact_mut(channel).zip(x.chunks_exact(channel));
-            for ((out, x), &(a, b)) in channels.zip(&self.factors) {
-                let factor = |i: usize| &scales[i * lanes..][..lanes];
-                let (a, b) = (factor(a), b.map(factor));
-                for (out, x) in out.chunks_exact_mut(lanes).zip(x.chunks_exact(lanes)) {
-                    for (j, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-                        *out = x * b.map_or(a[j], |b| a[j] * b[j]);
-                    }
-                }
-            }
-        }
+        self.for_channels((call.output, channel)).for_each(|(row, first, out)| {
+            let x = &x.data[row * x.stride() + first * channel..][..out.len()];
+            let scales = &scales.data[row * scales.stride()..][..scales.stride()];
+            let factors = &self.factors[first..][..out.len() / channel];
+            dispatch::<T, _>(lanes, Product { factors, lanes, x, scales, out });
+        });
     }
 
     fn pullback_joint<T: Real>(&self, call: JointPullback<'_, T>) {
         let [x, scales] = call.inputs else { unreachable!("checked by shape") };
         let [dx, dscales] = call.gradients else { unreachable!("one an input") };
-        let (stride, scale_stride) = (x.stride(), scales.stride());
-        for row in 0..x.shape.rows {
-            let [first, scale] = [row * stride, row * scale_stride];
+        let (lanes, stride) = (x.lanes, scales.stride());
+        let channel = x.shape.width() / x.shape.channels * lanes;
+        let tasks = self.factors.len().div_ceil(Self::CHUNK);
+        let parts = &mut call.scratch[..x.shape.rows * tasks * stride];
+        let pairs = self.for_channels((dx, channel)).zip(parts.par_chunks_mut(stride));
+        pairs.for_each(|((row, first, dx), dscales)| {
+            dscales.fill(T::default());
+            let at = row * x.stride() + first * channel;
             let pullback = NormaliseRow {
-                factors: &self.factors,
-                lanes: x.lanes,
-                g: &call.cotangent.data[first..][..stride],
-                x: &x.data[first..][..stride],
-                dx: &mut dx[first..][..stride],
-                scales: &scales.data[scale..][..scale_stride],
-                dscales: &mut dscales[scale..][..scale_stride],
+                factors: &self.factors[first..][..dx.len() / channel],
+                lanes,
+                g: &call.cotangent.data[at..][..dx.len()],
+                x: &x.data[at..][..dx.len()],
+                dx,
+                scales: &scales.data[row * stride..][..stride],
+                dscales,
             };
-            dispatch::<T, _>(x.lanes, pullback);
+            dispatch::<T, _>(lanes, pullback);
+        });
+        for (parts, to) in parts.chunks_mut(tasks * stride).zip(dscales.chunks_mut(stride)) {
+            tree_sum(parts, tasks);
+            to.iter_mut().zip(&*parts).for_each(|(to, &part)| *to += part);
         }
     }
 }
 
-/// The pullback of [`Normalise`] for one row.
+/// The products of some channels of one row.
+struct Product<'a, T> {
+    factors: &'a [(usize, Option<usize>)],
+    lanes: usize,
+    x: &'a [T],
+    scales: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let parts = self.x.len() / self.factors.len() / self.lanes;
+        let registers = T::regs::<S>(&self.scales[..self.lanes]).len();
+        let (x, out) = (T::regs::<S>(self.x), T::regs_mut::<S>(self.out));
+        let scales = T::regs::<S>(self.scales);
+        for (c, &(a, b)) in self.factors.iter().enumerate() {
+            for j in 0..registers {
+                let a = scales[a * registers + j];
+                let factor = b.map_or(a, |b| T::vmul(simd, a, scales[b * registers + j]));
+                for part in 0..parts {
+                    let k = (c * parts + part) * registers + j;
+                    out[k] = T::vmul(simd, x[k], factor);
+                }
+            }
+        }
+    }
+}
+
+/// The pullback of [`Normalise`] for some channels of one row.
 struct NormaliseRow<'a, T> {
     factors: &'a [(usize, Option<usize>)],
     lanes: usize,

@@ -1,11 +1,12 @@
 //! All oriented wavelets of one scale applied to real fields.
 
+use super::blocks::{Starts, block_of, lanes_of, starts};
 use crate::stencil::Stencil;
 use skyscat_autodiff::device::{DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Real, Simd, WithSimd, dispatch_overlapping, register_start};
+use skyscat_num::{Real, Simd, WithSimd, dispatch_overlapping};
 use std::sync::Arc;
 
 /// (I⋆ψ_l)(i) = Σ_k w_{ikl} I_k for every orientation l and every channel.
@@ -85,31 +86,6 @@ impl Kernel for Convolve {
             dispatch_overlapping::<T, _>(g.lanes, job);
         });
     }
-}
-
-/// Where `B` neighbouring registers of a channel begin; the last of a channel may overlap
-/// the one before it, so that no block but a channel's only one has a single register.
-type Starts<const B: usize> = [usize; B];
-
-/// Registers of the next block, of those that are left.
-fn block_of(left: usize) -> usize {
-    match left {
-        4 => 2,
-        left => left.min(3),
-    }
-}
-
-/// Where the registers of a block begin, the first being the register `first`.
-#[inline(always)]
-fn starts<T: Real, S: Simd, const B: usize>(first: usize, lanes: usize) -> Starts<B> {
-    let width = lanes_of::<T, S>();
-    std::array::from_fn(|b| register_start(first + b, width, lanes))
-}
-
-/// Lanes of a register.
-#[inline(always)]
-fn lanes_of<T: Real, S: Simd>() -> usize {
-    size_of::<T::Reg<S>>() / size_of::<T>()
 }
 
 struct ForwardRows<'a, T> {

@@ -1,11 +1,12 @@
 //! A real sparse matrix applied to every channel: smoothing, degrading, upgrading.
 
+use super::blocks::{Starts, block_of, lanes_of, starts};
 use crate::stencil::{Pattern, Sparse};
 use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
 };
-use skyscat_num::{Real, Simd, WithSimd, dispatch};
+use skyscat_num::{Real, Simd, WithSimd, dispatch_overlapping};
 use std::sync::Arc;
 
 /// y_i = Σ_k m_{ik} x_k for every channel, real or complex.
@@ -69,7 +70,10 @@ impl Kernel for Gather {
         let x = call.inputs[0];
         let (pattern, weights) = (&self.matrix.forward, self.matrix.weights.get::<T>());
         for_rows(call.output, x.stride(), |first, rows| {
-            dispatch::<T, _>(x.stride(), Rows { pattern, weights, x, first, rows, add: false });
+            dispatch_overlapping::<T, _>(
+                x.stride(),
+                Rows { pattern, weights, x, first, rows, add: false },
+            );
         });
     }
 
@@ -77,7 +81,10 @@ impl Kernel for Gather {
         let x = call.cotangent;
         let (pattern, weights) = (&self.matrix.backward, self.matrix.backward_weights.get::<T>());
         for_rows(call.gradient, x.stride(), |first, rows| {
-            dispatch::<T, _>(x.stride(), Rows { pattern, weights, x, first, rows, add: true });
+            dispatch_overlapping::<T, _>(
+                x.stride(),
+                Rows { pattern, weights, x, first, rows, add: true },
+            );
         });
     }
 }
@@ -96,27 +103,52 @@ impl<T: Real> WithSimd for Rows<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let stride = self.x.stride();
-        for (i, out) in self.rows.chunks_exact_mut(stride).enumerate() {
-            let range = self.pattern.entries(self.first + i);
-            let columns = &self.pattern.columns[range.clone()];
-            let weights = &self.weights[range];
-            let out = T::regs_mut::<S>(out);
-            for (block, out) in out.chunks_mut(4).enumerate() {
-                let zero = T::splat(simd, T::default());
-                let mut sum = [zero; 4];
-                if self.add {
-                    sum[..out.len()].copy_from_slice(out);
+        let Self { pattern, weights, x, first, rows, add } = self;
+        let stride = x.stride();
+        let registers = stride.div_ceil(lanes_of::<T, S>());
+        for (i, out) in rows.chunks_exact_mut(stride).enumerate() {
+            let range = pattern.entries(first + i);
+            let row = Row { columns: &pattern.columns[range.clone()], weights: &weights[range], x };
+            let mut at = 0;
+            while at < registers {
+                let block = block_of(registers - at);
+                match block {
+                    1 => row.sum::<S, 1>(simd, starts::<T, S, 1>(at, stride), add, out),
+                    2 => row.sum::<S, 2>(simd, starts::<T, S, 2>(at, stride), add, out),
+                    _ => row.sum::<S, 3>(simd, starts::<T, S, 3>(at, stride), add, out),
                 }
-                for (&k, &w) in columns.iter().zip(weights) {
-                    let w = T::splat(simd, w);
-                    let row = T::regs::<S>(&self.x.data[k as usize * stride..][..stride]);
-                    for (sum, x) in sum.iter_mut().zip(&row[4 * block..][..out.len()]) {
-                        *sum = T::mul_add(simd, w, *x, *sum);
-                    }
-                }
-                out.copy_from_slice(&sum[..out.len()]);
+                at += block;
             }
+        }
+    }
+}
+
+/// One row of the matrix.
+struct Row<'a, T> {
+    columns: &'a [u32],
+    weights: &'a [T],
+    x: Field<'a, T>,
+}
+
+impl<T: Real> Row<'_, T> {
+    /// `B` neighbouring registers.
+    #[inline(always)]
+    fn sum<S: Simd, const B: usize>(&self, simd: S, starts: Starts<B>, add: bool, out: &mut [T]) {
+        let stride = out.len();
+        // All are read before any is written, for two may share lanes.
+        let mut sum = [T::splat(simd, T::default()); B];
+        if add {
+            sum = starts.map(|start| T::load::<S>(&out[start..]));
+        }
+        for (&k, &w) in self.columns.iter().zip(self.weights) {
+            let w = T::splat(simd, w);
+            let x = &self.x.data[k as usize * stride..][..stride];
+            for (sum, start) in sum.iter_mut().zip(starts) {
+                *sum = T::mul_add(simd, w, T::load::<S>(&x[start..]), *sum);
+            }
+        }
+        for (start, sum) in starts.into_iter().zip(sum) {
+            T::store::<S>(&mut out[start..], sum);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Graph operators over tables; none of them knows the sphere.
 
+mod blocks;
 mod convolve;
 mod covariance;
 mod gather;

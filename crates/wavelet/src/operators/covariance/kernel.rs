@@ -7,7 +7,7 @@ use super::linear::Linear;
 use super::local::{Collect, Gather, Local, WAVE};
 use super::packing::Packing;
 use super::spread::Spread;
-use super::sums::{Finish, Fold, Sums};
+use super::sums::{Fold, Sums, finish};
 use rayon::prelude::*;
 use skyscat_autodiff::{Field, Forward, JointPullback, Kernel, Shape, for_rows};
 use skyscat_num::{Real, dispatch, dispatch_widest, tree_sum_slices};
@@ -117,7 +117,7 @@ impl Kernel for Covariance {
                 dispatch_widest(Fold { packing, sums: &*parts[0], folded });
             },
         );
-        dispatch_widest(Finish { op: self, packing, folded, output: call.output });
+        finish(self, packing.lanes, folded, call.output);
     }
 
     fn pullback_joint<T: Real>(&self, call: JointPullback<'_, T>) {

@@ -36,7 +36,7 @@ impl Pair {
     }
 
     /// Slots of X and Y of each channel of a group.
-    fn slots(self) -> impl Iterator<Item = (usize, usize)> {
+    pub(super) fn slots(self) -> impl Iterator<Item = (usize, usize)> {
         self.y.range().flat_map(move |y| self.x.range().map(move |x| (x, y)))
     }
 }

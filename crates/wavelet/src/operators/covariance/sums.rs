@@ -4,7 +4,8 @@ use super::Covariance;
 use super::layout::{Pair, Tile};
 use super::local::piece_mut;
 use super::packing::{Chunk, Packing, with_maps};
-use skyscat_num::{Real, Simd, WithSimd};
+use rayon::prelude::*;
+use skyscat_num::{Real, Simd, WithSimd, dispatch_widest};
 
 /// Adds Σ w X Y* of every tile, `[mask][group][chunk][product][re, im][lane]`, and behind
 /// those of each chunk Σ w Z of every slot.
@@ -162,61 +163,65 @@ impl<T: Real> WithSimd for Fold<'_, T> {
     }
 }
 
-/// The output from the folded sums: pairs picked from the products, means taken off.
-pub(super) struct Finish<'a, T> {
-    pub(super) op: &'a Covariance,
-    pub(super) packing: Packing,
-    /// Of all masks and groups.
-    pub(super) folded: &'a [T],
-    pub(super) output: &'a mut [T],
+/// The output from the folded sums of all masks and groups.
+pub(super) fn finish<T: Real>(op: &Covariance, lanes: usize, folded: &[T], output: &mut [T]) {
+    let (layout, masks) = (&op.layout, op.masks.masks);
+    let of_masks = folded.chunks_exact(folded.len() / masks);
+    let mut tasks = Vec::with_capacity(masks * layout.pairs.len());
+    for (folded, mut row) in of_masks.zip(output.chunks_exact_mut(output.len() / masks)) {
+        let mut picks = &layout.picks[..];
+        for pair in &layout.pairs {
+            let output = row.split_off_mut(..2 * lanes * pair.channels(op.groups()).len());
+            let picks = picks.split_off(..pair.len()).expect("one a channel");
+            let output = output.expect("all channels of a pair");
+            tasks.push(OfPair { op, lanes, pair, picks, folded, output });
+        }
+        let groups = folded.chunks_exact(folded.len() / op.groups());
+        for (folded, means) in groups.zip(row.chunks_exact_mut(2 * lanes * layout.slots)) {
+            means.copy_from_slice(&folded[2 * layout.products * lanes..][..means.len()]);
+        }
+    }
+    tasks.into_par_iter().for_each(dispatch_widest);
 }
 
-impl<T: Real> WithSimd for Finish<'_, T> {
+/// The output channels of one pair and mask: picked from the products, means taken off.
+struct OfPair<'a, T> {
+    op: &'a Covariance,
+    lanes: usize,
+    pair: &'a Pair,
+    /// Of each channel of a group: its product, and whether conjugated.
+    picks: &'a [(usize, bool)],
+    /// The sums of all groups.
+    folded: &'a [T],
+    output: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for OfPair<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { op, packing, folded, output } = self;
-        let (groups, masks) = (op.groups(), op.masks.masks);
-        let row = output.len() / masks;
-        for (at, folded) in folded.chunks_exact(folded.len() / (groups * masks)).enumerate() {
-            let (mask, group) = (at / groups, at % groups);
-            finish(op, group, packing.lanes, folded, &mut output[mask * row..][..row]);
-        }
-    }
-}
-
-/// The output channels of a group.
-#[inline(always)]
-fn finish<T: Real>(op: &Covariance, group: usize, lanes: usize, folded: &[T], out: &mut [T]) {
-    let number = |at: usize| folded[2 * at * lanes..][..2 * lanes].split_at(lanes);
-    let mean = |slot: usize| number(op.layout.products + slot);
-    let slots = |pair: &Pair| {
-        let pair = *pair;
-        (0..pair.len()).map(move |c| {
-            let channel = pair.first + group * pair.len() + c;
-            (channel, pair.x.first + c % pair.x.len, pair.y.first + c / pair.x.len)
-        })
-    };
-    let channels = op.layout.pairs.iter().flat_map(slots);
-    for ((channel, x, y), &(product, conjugate)) in channels.zip(&op.layout.picks) {
-        let (re, im) = out[2 * channel * lanes..][..2 * lanes].split_at_mut(lanes);
-        let from = number(product);
-        re.copy_from_slice(from.0);
-        for (im, &from) in im.iter_mut().zip(from.1) {
-            *im = if conjugate { -from } else { from };
-        }
-        if op.config.centred {
-            let ((xr, xi), (yr, yi)) = (mean(x), mean(y));
-            for lane in 0..lanes {
-                re[lane] = re[lane] - xr[lane] * yr[lane] - xi[lane] * yi[lane];
-                im[lane] = im[lane] - xi[lane] * yr[lane] + xr[lane] * yi[lane];
+        let Self { op, lanes, pair, picks, folded, output } = self;
+        let groups = folded.chunks_exact(folded.len() / op.groups());
+        for (folded, out) in groups.zip(output.chunks_exact_mut(2 * lanes * picks.len())) {
+            let number = |at: usize| folded[2 * at * lanes..][..2 * lanes].split_at(lanes);
+            let mean = |slot: usize| number(op.layout.products + slot);
+            let channels = out.chunks_exact_mut(2 * lanes).zip(picks).zip(pair.slots());
+            for ((out, &(product, conjugate)), (x, y)) in channels {
+                let (re, im) = out.split_at_mut(lanes);
+                let from = number(product);
+                re.copy_from_slice(from.0);
+                for (im, &from) in im.iter_mut().zip(from.1) {
+                    *im = if conjugate { -from } else { from };
+                }
+                if op.config.centred {
+                    let ((xr, xi), (yr, yi)) = (mean(x), mean(y));
+                    for lane in 0..lanes {
+                        re[lane] = re[lane] - xr[lane] * yr[lane] - xi[lane] * yi[lane];
+                        im[lane] = im[lane] - xi[lane] * yr[lane] + xr[lane] * yi[lane];
+                    }
+                }
             }
         }
-    }
-    if op.config.centred {
-        let means = &folded[2 * op.layout.products * lanes..][..2 * op.layout.slots * lanes];
-        let first = 2 * (op.pair_channels() + group * op.layout.slots) * lanes;
-        out[first..][..means.len()].copy_from_slice(means);
     }
 }
