@@ -47,6 +47,13 @@ impl Belt {
     }
 }
 
+impl Belt {
+    #[inline(always)]
+    pub(crate) fn sin2(&self) -> &Wide {
+        &self.sin2
+    }
+}
+
 /// Product of mantissas and exponents, the mantissa in [1, 2).
 fn product(a: &[Wide; 2], b: &[Wide; 2]) -> [Wide; 2] {
     let mut out = [[0.0; WIDE]; 2];
@@ -108,6 +115,17 @@ impl Climb {
 
     pub(crate) fn state(&self) -> State {
         self.state
+    }
+
+    /// u_k and u_{k−1}; they count where their scale is 0.
+    #[inline(always)]
+    pub(crate) fn values(&self) -> [&Wide; 2] {
+        [&self.now, &self.before]
+    }
+
+    #[inline(always)]
+    pub(crate) fn values_mut(&mut self) -> [&mut Wide; 2] {
+        [&mut self.now, &mut self.before]
     }
 
     #[inline(always)]

@@ -27,6 +27,7 @@
 
 mod error;
 mod fft;
+mod fused;
 mod modes;
 pub mod reference;
 

@@ -6,6 +6,7 @@
 
 use crate::Modes;
 use crate::climb::{Belt, Climb, State, UNIT, WIDE, Wide};
+use crate::fused;
 use crate::legendre::{Lanes, order_limit};
 use crate::order::{BEFORE, Degrees, Order, sequence_len};
 use crate::sample::Sample;
@@ -227,6 +228,18 @@ impl<T: Sample> Shared<T> {
             let mut climb = self.start(m, at);
             for range in panels(order.len(), CHUNK) {
                 let end = range.end;
+                if fused::serves::<S>()
+                    && self.walks(2 * kept, [&climb])
+                    && let Some(folded) = T::doubles(&folded[range.start * 2 * kept..])
+                    && let Some(sums) = T::doubles_mut(sums)
+                {
+                    let steps = (&mut climb, &block.belt, &order.climb[range]);
+                    match kept {
+                        2 => fused::synthesis::<S, 4>(simd, steps, folded, sums),
+                        _ => fused::synthesis::<S, 8>(simd, steps, folded, sums),
+                    }
+                    continue;
+                }
                 let table = self.panel(order, (m, at), range, &mut climb, panel);
                 let folded = &folded[(end - table.len() / WIDE) * 2 * kept..end * 2 * kept];
                 if lanes.by_rings::<T>() {
@@ -323,6 +336,24 @@ impl<T: Sample> Shared<T> {
     ) {
         let own = |at: usize| &sums[at * WIDE * rows..][..WIDE * rows];
         let vectors = &mut vectors[..range.len() * rows * T::PAD];
+        if fused::serves::<S>()
+            && let Some(second) = second
+            && self.walks(rows, [&climbs[first], &climbs[second]])
+            && let Some(vectors) = T::doubles_mut(vectors)
+            && let [Some(one), Some(two)] = [T::doubles(own(first)), T::doubles(own(second))]
+        {
+            let (low, high) = climbs.split_at_mut(second);
+            let belts = [&self.blocks[first].belt, &self.blocks[second].belt];
+            let (climbs, steps) = ([&mut low[first], &mut high[0]], &order.climb[range]);
+            if rows == 4 {
+                fused::adjoint::<S, 4, 2>(simd, (climbs, belts, steps), vectors, [one, two]);
+                return;
+            }
+            for ((climb, belt), sums) in climbs.into_iter().zip(belts).zip([one, two]) {
+                fused::adjoint::<S, 8, 1>(simd, ([climb], [belt], steps), vectors, [sums]);
+            }
+            return;
+        }
         let (room, other) = room.split_at_mut(CHUNK * WIDE);
         let table = self.panel(order, (m, first), range.clone(), &mut climbs[first], room);
         let Some(second) = second else {
@@ -339,6 +370,14 @@ impl<T: Sample> Shared<T> {
         T::rings_adjoint(simd, [&longer[..alone]], one, rows, [own(place)]);
         let tables = [&table[table.len() - both..], &next[next.len() - both..]];
         T::rings_adjoint(simd, tables, two, rows, [own(first), own(second)]);
+    }
+
+    /// Whether sums may be added up while these climb: nothing is kept, and all count.
+    #[inline(always)]
+    fn walks<const N: usize>(&self, rows: usize, climbs: [&Climb; N]) -> bool {
+        self.columns.is_none()
+            && matches!(rows, 4 | 8)
+            && climbs.iter().all(|climb| climb.state() == State::All)
     }
 
     /// What is stored of an order, or `own` filled.

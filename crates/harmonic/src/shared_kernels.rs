@@ -43,6 +43,11 @@ pub trait SharedKernels: Sized {
         sums: [&[Self]; B],
     );
 
+    /// The same numbers, if they are of f64.
+    fn doubles(numbers: &[Self]) -> Option<&[f64]>;
+    /// As [`SharedKernels::doubles`].
+    fn doubles_mut(numbers: &mut [Self]) -> Option<&mut [f64]>;
+
     /// Sums of 64 bytes each.
     fn line_sums<S: Simd>(simd: S, lines: &[Self], out: &mut [Self]);
 
@@ -59,8 +64,14 @@ pub trait SharedKernels: Sized {
 /// Half of the rings: what fits in registers beside their sums.
 const HALF: usize = WIDE / 2;
 
+/// Numbers of another type.
+#[inline(always)]
+fn none<T, U>(_: T) -> Option<U> {
+    None
+}
+
 macro_rules! shared_kernels {
-    ($type:ty, $module:ident, $vector:ident, $lanes:ident, $view:ident, $view_mut:ident, $splat:ident, $fma:ident, $mul:ident, $add:ident, $reduce:ident) => {
+    ($type:ty, $module:ident, $vector:ident, $lanes:ident, $view:ident, $view_mut:ident, $splat:ident, $fma:ident, $mul:ident, $add:ident, $reduce:ident, $doubles:ident) => {
         mod $module {
             use super::*;
 
@@ -387,6 +398,16 @@ macro_rules! shared_kernels {
                 }
 
                 #[inline(always)]
+                fn doubles(numbers: &[Self]) -> Option<&[f64]> {
+                    $doubles(numbers)
+                }
+
+                #[inline(always)]
+                fn doubles_mut(numbers: &mut [Self]) -> Option<&mut [f64]> {
+                    $doubles(numbers)
+                }
+
+                #[inline(always)]
                 fn line_sums<S: Simd>(simd: S, lines: &[Self], out: &mut [Self]) {
                     let width = LINE / S::$lanes;
                     let lines = S::$view(lines).0.chunks_exact(width);
@@ -456,7 +477,8 @@ shared_kernels!(
     mul_add_e_f64s,
     mul_f64s,
     add_f64s,
-    reduce_sum_f64s
+    reduce_sum_f64s,
+    Some
 );
 shared_kernels!(
     f32,
@@ -469,7 +491,8 @@ shared_kernels!(
     mul_add_e_f32s,
     mul_f32s,
     add_f32s,
-    reduce_sum_f32s
+    reduce_sum_f32s,
+    none
 );
 
 #[cfg(test)]

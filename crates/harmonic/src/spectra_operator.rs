@@ -1,6 +1,7 @@
 //! Angular power spectra as an operator of a graph.
 
 use crate::{Modes, SpectrumPower};
+use rayon::prelude::*;
 use skyscat_autodiff::device::{Binding, DeviceCall, DeviceWork, Run};
 use skyscat_autodiff::{
     CpuKernel, Field, Forward, GraphError, Keeps, Kernel, Operator, Pullback, Shape, for_rows,
@@ -206,11 +207,10 @@ impl Kernel for SpectraOperator {
     fn forward<T: Real>(&self, call: Forward<'_, T>) {
         let components = components(call.inputs);
         let stride = Self::pairs(components.len()).len() * call.inputs[0].lanes;
-        for_rows(call.output, stride, |first, rows| {
-            dispatch::<T, _>(
-                call.inputs[0].lanes,
-                Degrees { op: self, components: &components, first, rows, stride },
-            );
+        // One degree a task: the high ones have most of the orders.
+        call.output.par_chunks_mut(stride).enumerate().for_each(|(l, out)| {
+            let degree = Degree { op: self, components: &components, l, out };
+            dispatch::<T, _>(call.inputs[0].lanes, degree);
         });
     }
 
@@ -246,27 +246,24 @@ impl Kernel for SpectraOperator {
     }
 }
 
-/// Spectra of some degrees.
-struct Degrees<'a, T> {
+/// Spectra of one degree.
+struct Degree<'a, T> {
     op: &'a SpectraOperator,
     components: &'a [Component<'a, T>],
-    first: usize,
-    rows: &'a mut [T],
-    stride: usize,
+    l: usize,
+    out: &'a mut [T],
 }
 
-impl<T: Real> WithSimd for Degrees<'_, T> {
+impl<T: Real> WithSimd for Degree<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        for (i, out) in self.rows.chunks_exact_mut(self.stride).enumerate() {
-            self.op.degree(self.first + i, self.components, out);
-            if self.op.power == SpectrumPower::SignedRoot {
-                for c in out {
-                    let x = c.to_f64();
-                    *c = T::from_f64(x.abs().sqrt().copysign(x));
-                }
+        self.op.degree(self.l, self.components, self.out);
+        if self.op.power == SpectrumPower::SignedRoot {
+            for c in self.out {
+                let x = c.to_f64();
+                *c = T::from_f64(x.abs().sqrt().copysign(x));
             }
         }
     }
@@ -301,8 +298,8 @@ impl<T: Real> WithSimd for Rows<'_, T> {
                 weight: weight(l as usize, m as usize),
             };
             match self.one {
-                true => row.add_first_power(self.which, out),
-                false => row.add(self.which, out),
+                true => row.add::<true>(self.which, out),
+                false => row.add::<false>(self.which, out),
             }
         }
     }
@@ -317,64 +314,45 @@ struct Row<'a, T> {
     weight: f64,
 }
 
-/// Real and imaginary parts of a coefficient, `[lane]`.
-type Parts<'a, T> = (&'a [T], &'a [T]);
-
 impl<T: Real> Row<'_, T> {
-    /// Calls `add(own, other, auto, slopes, gradient)` for each factor of each pair that
-    /// belongs to an input. A field's own spectrum is visited twice, once for each
-    /// factor of |a|².
+    /// Each factor of each pair that belongs to an input: ∂Re(a b*)/∂a = b for `Two`. For
+    /// `One`, half of ∂|a|²/∂a over |a|, or ∂|a b*|^{1/2}/∂a with the sign of Re(a b*); 0 at
+    /// a = 0. A field's own spectrum has two equal factors, which are taken at once.
     #[inline(always)]
-    fn for_pairs(
-        &self,
-        which: usize,
-        out: &mut [T],
-        add: impl Fn(Parts<'_, T>, Parts<'_, T>, bool, &[T], (&mut [T], &mut [T])),
-    ) {
+    fn add<const ONE: bool>(&self, which: usize, out: &mut [T]) {
         let lanes = self.components[0].alm.lanes;
         let pairs = SpectraOperator::pairs(self.components.len()).iter();
         for (&(i, j), slopes) in pairs.zip(self.slopes.chunks_exact(lanes)) {
-            for (own, other) in [(i, j), (j, i)] {
+            let (auto, factors) = (i == j, [(i, j), (j, i)]);
+            for &(own, other) in &factors[usize::from(auto)..] {
                 let component = &self.components[own];
-                if component.input == which {
-                    let (a, b) = (component.row(self.row), self.components[other].row(self.row));
-                    let out = &mut out[2 * component.channel * lanes..][..2 * lanes];
-                    add(a, b, i == j, slopes, out.split_at_mut(lanes));
+                if component.input != which {
+                    continue;
+                }
+                let (a, b) = (component.row(self.row), self.components[other].row(self.row));
+                let weight = if auto { 2.0 * self.weight } else { self.weight };
+                let out = &mut out[2 * component.channel * lanes..][..2 * lanes];
+                let (re, im) = out.split_at_mut(lanes);
+                for k in 0..lanes {
+                    let slope = if ONE { slope_one(a, b, k, auto) } else { 1.0 };
+                    let factor = T::from_f64(slope * weight * slopes[k].to_f64());
+                    let along = if ONE { a } else { b };
+                    re[k] += factor * along.0[k];
+                    im[k] += factor * along.1[k];
                 }
             }
         }
     }
+}
 
-    /// ∂Re(a b*)/∂a = b.
-    #[inline(always)]
-    fn add(&self, which: usize, out: &mut [T]) {
-        let weight = T::from_f64(self.weight);
-        self.for_pairs(which, out, |_, b, _, slopes, (re, im)| {
-            for k in 0..slopes.len() {
-                let factor = weight * slopes[k];
-                re[k] += factor * b.0[k];
-                im[k] += factor * b.1[k];
-            }
-        });
-    }
-
-    /// ∂|a|/∂a = a/|a|, half of it for each visit, or ∂|a b*|^{1/2}/∂a with the sign of
-    /// Re(a b*); 0 at a = 0.
-    #[inline(always)]
-    fn add_first_power(&self, which: usize, out: &mut [T]) {
-        self.for_pairs(which, out, |a, b, auto, slopes, (re, im)| {
-            for k in 0..slopes.len() {
-                let size = norm(a, k);
-                let numerator = match auto {
-                    true => size,
-                    false => (size * norm(b, k)).sqrt().copysign(real_product(a, b, k).to_f64()),
-                };
-                let square = size * size;
-                let slope = if square > 0.0 { 0.5 * numerator / square } else { 0.0 };
-                let factor = T::from_f64(slope * self.weight * slopes[k].to_f64());
-                re[k] += factor * a.0[k];
-                im[k] += factor * a.1[k];
-            }
-        });
-    }
+/// What a number is multiplied with in its gradient of |a b*|^{1/2}, for one of two factors.
+#[inline(always)]
+fn slope_one<T: Real>(a: (&[T], &[T]), b: (&[T], &[T]), k: usize, auto: bool) -> f64 {
+    let size = norm(a, k);
+    let numerator = match auto {
+        true => size,
+        false => (size * norm(b, k)).sqrt().copysign(real_product(a, b, k).to_f64()),
+    };
+    let square = size * size;
+    if square > 0.0 { 0.5 * numerator / square } else { 0.0 }
 }
