@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many steps, of what.
 #[derive(clap::Args)]
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Python that has the rival
     #[arg(long, value_name = "FILE", default_value = "python3")]
     python: PathBuf,
-    /// Steps of the rival; ours take a hundred
+    /// Steps of the rival; ours are the hundred after the first twenty
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(21..))]
     steps: u32,
     /// Maps, which are inputs and batch of both sides
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER", default_value = "target/compare")]
     folder: PathBuf,
 }
+
+/// How long ours waits after the rival has ended.
+const RETURN_OF_MEMORY: Duration = Duration::from_secs(30);
 
 const RIVAL: &str = "benches/rivals/cmbscat.py";
 
@@ -55,7 +58,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         before: number("setup_s")? + number("tracing_s")?,
         step: number("step_s")?,
     };
-    // The rival traces for many minutes: ours once more, right after its steps.
+    // The rival traces for many minutes: ours once more, as soon as the system has taken
+    // back the gigabytes that it held.
+    std::thread::sleep(RETURN_OF_MEMORY);
     let after = ours()?;
     for side in before.iter().chain([&theirs]).chain(&after) {
         say::line(&row(side, theirs.step));
@@ -76,34 +81,42 @@ fn row(side: &Side, rival: f64) -> String {
     format!("{:22} | {:16.2} s | {:6.1} ms | {ratio:8.1}", side.name, side.before, 1e3 * side.step)
 }
 
-/// Our descent of one batch with the average of the inputs as its target.
+/// Our descent of one batch with the average of the inputs as its target. As the rival's
+/// steps are timed one by one, ours are those by which a longer descent is longer.
 fn own(skyscat: &Path, maps: &Path, precision: &'static str, args: &Args) -> Result<Side> {
     let output = maps.with_file_name(format!("{precision}.npy"));
     let count = args.maps.to_string();
-    let start = Instant::now();
-    succeed(
-        Command::new(skyscat)
-            .args(["emulate", "--seed", "1", "--steps", "100", "--target", "average"])
-            .args(["--count", &count, "--batch", &count, "--precision", precision, "--overwrite"])
-            .arg("--input")
-            .arg(maps)
-            .arg("--output")
-            .arg(&output),
-    )?;
-    let whole = start.elapsed().as_secs_f64();
-    let file = output.with_extension("npy.report.json");
-    let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
-    let report: Value = serde_json::from_slice(&text)?;
-    side(precision, &report, whole)
+    let run = |steps: u32| -> Result<(f64, Value)> {
+        let start = Instant::now();
+        succeed(
+            Command::new(skyscat)
+                .args(["emulate", "--seed", "1", "--target", "average", "--overwrite"])
+                .args(["--count", &count, "--batch", &count, "--precision", precision])
+                .args(["--steps", &steps.to_string()])
+                .arg("--input")
+                .arg(maps)
+                .arg("--output")
+                .arg(&output),
+        )?;
+        let whole = start.elapsed().as_secs_f64();
+        let file = output.with_extension("npy.report.json");
+        let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+        Ok((whole, serde_json::from_slice(&text)?))
+    };
+    let ((whole, short), (_, long)) = (run(20)?, run(120)?);
+    side(precision, whole, [&short, &long])
 }
 
-/// Seconds a step of the one batch of a report.
-fn side(name: &'static str, report: &Value, whole: f64) -> Result<Side> {
-    let batch = &report["batches"][0];
-    let seconds = batch["seconds"].as_f64().context("a report has seconds")?;
-    let steps = batch["iterations"].as_f64().context("a report has iterations")?;
-    ensure!(steps >= 1.0, "no step was made");
-    Ok(Side { name, before: whole - seconds, step: seconds / steps })
+/// Seconds a step of the one batch of two reports, and before the steps of the first.
+fn side(name: &'static str, whole: f64, reports: [&Value; 2]) -> Result<Side> {
+    let number = |report: &Value, name: &str| {
+        report["batches"][0][name].as_f64().with_context(|| format!("a report has {name}"))
+    };
+    let [short, long] = reports;
+    let steps = number(long, "iterations")? - number(short, "iterations")?;
+    ensure!(steps >= 1.0, "the longer descent made no more steps");
+    let step = (number(long, "seconds")? - number(short, "seconds")?) / steps;
+    Ok(Side { name, before: whole - step * number(short, "iterations")?, step })
 }
 
 fn succeed(command: &mut Command) -> Result<()> {
@@ -118,12 +131,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_what_the_report_says() {
-        let report = serde_json::json!({"batches": [{"seconds": 2.0, "iterations": 100}]});
-        let side = side("f64", &report, 3.5).unwrap();
-        assert_eq!((side.before, side.step), (1.5, 0.02));
+    fn a_step_is_what_a_longer_descent_takes_more() {
+        let report = |seconds: f64, iterations: u32| serde_json::json!({"batches": [{"seconds": seconds, "iterations": iterations}]});
+        let side = side("f64", 1.5, [&report(0.5, 20), &report(2.5, 120)]).unwrap();
+        assert_eq!((side.before, side.step), (1.5 - 0.4, 0.02));
         assert!(row(&side, 2.0).ends_with("100.0"));
-        // Must fail: a report of nothing.
-        assert!(super::side("f64", &serde_json::json!({}), 1.0).is_err());
+        // Must fail: reports of nothing, or of as many steps.
+        let none = serde_json::json!({});
+        assert!(super::side("f64", 1.0, [&none, &none]).is_err());
+        assert!(super::side("f64", 1.0, [&report(0.5, 20), &report(0.6, 20)]).is_err());
     }
 }
