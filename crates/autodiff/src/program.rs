@@ -1,4 +1,4 @@
-//! A compiled graph: buffers placed, ready to run without allocating.
+//! A compiled graph: buffers placed, ready to run without allocating another.
 
 use crate::meeting::Meeting;
 use crate::plan::{Plan, Step};

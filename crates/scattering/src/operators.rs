@@ -109,9 +109,9 @@ impl Normalise {
     /// Channels that one task takes.
     const CHUNK: usize = 512;
 
-    /// Splits rows of so many numbers a channel into the channels of one task each: `work`
-    /// is given the row, the first channel, and the numbers.
-    fn for_channels<'t, T: Send + 't>(
+    /// Numbers, so many a channel, in the pieces of one task each: row, first channel, and
+    /// the numbers.
+    fn tasks<'t, T: Send + 't>(
         &self,
         (numbers, channel): (&'t mut [T], usize),
     ) -> impl IndexedParallelIterator<Item = (usize, usize, &'t mut [T])> {
@@ -134,7 +134,7 @@ impl Kernel for Normalise {
     fn forward<T: Real>(&self, call: Forward<'_, T>) {
         let [x, scales] = call.inputs else { unreachable!("checked by shape") };
         let (lanes, channel) = (x.lanes, x.shape.width() / x.shape.channels * x.lanes);
-        self.for_channels((call.output, channel)).for_each(|(row, first, out)| {
+        self.tasks((call.output, channel)).for_each(|(row, first, out)| {
             let x = &x.data[row * x.stride() + first * channel..][..out.len()];
             let scales = &scales.data[row * scales.stride()..][..scales.stride()];
             let factors = &self.factors[first..][..out.len() / channel];
@@ -147,9 +147,9 @@ impl Kernel for Normalise {
         let [dx, dscales] = call.gradients else { unreachable!("one an input") };
         let (lanes, stride) = (x.lanes, scales.stride());
         let channel = x.shape.width() / x.shape.channels * lanes;
-        let tasks = self.factors.len().div_ceil(Self::CHUNK);
-        let parts = &mut call.scratch[..x.shape.rows * tasks * stride];
-        let pairs = self.for_channels((dx, channel)).zip(parts.par_chunks_mut(stride));
+        let each = self.factors.len().div_ceil(Self::CHUNK);
+        let parts = &mut call.scratch[..x.shape.rows * each * stride];
+        let pairs = self.tasks((dx, channel)).zip(parts.par_chunks_mut(stride));
         pairs.for_each(|((row, first, dx), dscales)| {
             dscales.fill(T::default());
             let at = row * x.stride() + first * channel;
@@ -164,8 +164,8 @@ impl Kernel for Normalise {
             };
             dispatch::<T, _>(lanes, pullback);
         });
-        for (parts, to) in parts.chunks_mut(tasks * stride).zip(dscales.chunks_mut(stride)) {
-            tree_sum(parts, tasks);
+        for (parts, to) in parts.chunks_mut(each * stride).zip(dscales.chunks_mut(stride)) {
+            tree_sum(parts, each);
             to.iter_mut().zip(&*parts).for_each(|(to, &part)| *to += part);
         }
     }
@@ -425,6 +425,10 @@ mod tests {
     fn pullbacks_agree_with_central_differences() {
         let factors = vec![(0, Some(4)), (2, Some(2)), (3, None)];
         let shapes = [Shape::complex(2, 3), Shape::real(2, 5)];
+        assert!(worst(Normalise { factors }, &shapes, 2) < 1e-9);
+        // More channels than two tasks take.
+        let factors: Vec<_> = (0..1100).map(|c| (c % 5, (c % 3 > 0).then_some(c % 4))).collect();
+        let shapes = [Shape::complex(2, factors.len()), Shape::real(2, 5)];
         assert!(worst(Normalise { factors }, &shapes, 2) < 1e-9);
         assert!(worst(InverseRoot, &[Shape::real(2, 3)], 0) < 1e-8);
         let shapes = [Shape::real(2, 3), Shape::real(2, 3)];

@@ -334,7 +334,11 @@ mod tests {
             assert!(narrow(s) && narrow(y));
             let exact = s.dot(y);
             let size: f64 = s.iter().zip(y).map(|(s, y)| (s * y).abs()).sum();
-            assert!((1.0 / rho - exact).abs() <= 8.0 * f64::EPSILON * size, "{rho} {exact}");
+            // Two sums of six products, each off by 3 ε at most, and two divisions.
+            let off = |found: f64| (found - exact).abs() > 8.0 * f64::EPSILON * size;
+            assert!(!off(1.0 / rho), "{rho} {exact}");
+            // Must fail: a product that is off by 1e-14.
+            assert!(off(1.0 / rho + 1e-14 * size));
         }
     }
 
